@@ -1,0 +1,68 @@
+"""Writing files and folders whole or not at all."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stages.console import InputError
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Give a temporary path beside `target`, renamed to it if the block succeeds and removed if not.
+
+    Args:
+        target: the file or folder to write; its parent is made, an older version is replaced.
+
+    Raises:
+        InputError: the disk is full.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    remove(partial)
+    try:
+        yield partial
+        if partial.is_file():
+            _flush_to_disk(partial)
+        elif target.is_dir():
+            remove(target)
+        os.replace(partial, target)
+    except OSError as error:
+        if is_disk_full(error):
+            raise InputError(f"no space left on the disk while writing {target}; free some and run again") from error
+        raise
+    finally:
+        remove(partial)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def require_space(folder: Path, size: int) -> None:
+    """Check that a folder's disk has room for `size` bytes.
+
+    Raises:
+        InputError: names the folder, the bytes needed and the bytes free.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise InputError(f"no space for {folder}: {size / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free")
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether the error says that no space is left; HDF5 says it in its text alone."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
+
+
+def _flush_to_disk(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

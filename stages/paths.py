@@ -1,0 +1,57 @@
+"""The names of what the stages write; nothing else builds such a path."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+RAW = Path("data/raw")
+CLIPS = RAW / "clips.csv"
+AUDIO = RAW / "audio"
+METRICS = Path("metrics")
+SUMMARY = METRICS / "summary.json"
+COMPARISON = METRICS / "comparison.json"
+REPORT = METRICS / "report.html"
+
+
+def features(representation: str) -> Path:
+    """The feature store of a representation."""
+    return Path("data/features") / f"{representation}.h5"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (representation, architecture, fold) of the grid."""
+
+    representation: str
+    architecture: str
+    fold: int
+
+    def __str__(self) -> str:
+        return f"{self.representation} {self.architecture} fold {self.fold}"
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.representation) / self.architecture / f"fold{self.fold}"
+
+    def model(self, victim: str) -> Path:
+        """Weights of `baseline` or `hardened`."""
+        return Path("models") / self._folder / f"{victim}.safetensors"
+
+    def curve(self, victim: str) -> Path:
+        """Training curve of `baseline` or `hardened`, a row an epoch."""
+        return METRICS / "training" / self._folder / f"{victim}.csv"
+
+    def crafted(self) -> Path:
+        """The adversarial training set."""
+        return Path("data/adversarial") / self._folder / "training.h5"
+
+    def attack(self, victim: str, attack: str) -> Path:
+        """The adversarial store of one attack on one victim."""
+        return Path("data/adversarial") / self._folder / victim / f"{attack}.h5"
+
+    def metrics(self, victim: str) -> Path:
+        """The metrics of `baseline` or `hardened`."""
+        return METRICS / self._folder / f"{victim}.json"
+
+    def plots(self, victim: str) -> Path:
+        """Folder of the tables and pictures behind the metrics."""
+        return METRICS / "plots" / self._folder / victim

@@ -1,0 +1,43 @@
+"""Finds a dataset, representation, architecture, attack or defense by the name of its file."""
+
+import importlib
+import pkgutil
+from types import ModuleType
+from typing import TypeVar
+
+from stages.console import InputError
+
+T = TypeVar("T")
+
+
+def names(package: str) -> list[str]:
+    """Sorted names of the files of a package, such as `stages.attacks`; those that start with `_` are private."""
+    found = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    return sorted(module.name for module in found if not module.name.startswith("_"))
+
+
+def module(package: str, name: str) -> ModuleType:
+    """Import the file `name` of a package.
+
+    Raises:
+        InputError: there is none; the message lists those that there are.
+    """
+    if name not in names(package):
+        kind = package.rpartition(".")[2]
+        raise InputError(f"unknown name {name!r} among the {kind}; there are: {', '.join(names(package))}")
+    return importlib.import_module(f"{package}.{name}")
+
+
+def find(package: str, name: str, base: type[T]) -> type[T]:
+    """The one public class that the file `name` defines and that extends `base`.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    contents = vars(module(package, name)).values()
+    (found,) = (
+        item
+        for item in contents
+        if isinstance(item, type) and issubclass(item, base) and item.__module__ == f"{package}.{name}"
+    )
+    return found

@@ -1,0 +1,14 @@
+"""The image of `stft` with a chromagram appended."""
+
+from typing import ClassVar
+
+from stages.representations._chromagram import WithChromagram
+from stages.representations.stft import STFT
+
+
+class STFTTonnetz(WithChromagram):
+    """`stft`, then constant-Q chroma, tonnetz and harmonic change."""
+
+    short: ClassVar[str] = f"{STFT.short} and chromagram"
+
+    base: STFT
