@@ -1,7 +1,6 @@
 """What a stage says to the person who runs it: progress, one clear error, an exit status."""
 
 import inspect
-import os
 import signal
 import sys
 import time
@@ -59,28 +58,50 @@ def say(message: str) -> None:
     sys.stderr.flush()
 
 
-def progress(items: Iterable[T], *, what: str, total: int, unit: str = "clip") -> Iterator[T]:
-    """Pass the items on, showing a bar on a terminal and a line now and then in a log.
+class Progress:
+    """Work done so far: a bar on a terminal, a line now and then in a log."""
 
-    Args:
-        items: what is worked through.
-        what: the work, such as "train dwt_tonnetz".
-        total: number of items, >= 0.
-        unit: what one item is.
-    """
-    if sys.stderr.isatty() and not os.environ.get("TQDM_DISABLE"):
-        yield from tqdm(items, desc=what, total=total, unit=unit)
-        return
-    start = last = time.monotonic()
-    for done, item in enumerate(items, 1):
-        yield item
+    def __init__(self, what: str, total: int, unit: str = "clip") -> None:
+        """Begin to count.
+
+        Args:
+            what: the work, such as "attack dwt_tonnetz resnet56 fold 5".
+            total: number of units to do, >= 0.
+            unit: what one unit is.
+        """
+        self.what, self.total, self.unit = what, total, unit
+        self.done = 0
+        self.start = self.last = time.monotonic()
+        self.bar = tqdm(desc=what, total=total, unit=unit, disable=None) if sys.stderr.isatty() else None
+
+    def add(self, count: int = 1, note: str = "") -> None:
+        """Count `count` more units as done; `note` is shown behind them."""
+        self.done += count
+        if self.bar is not None:
+            self.bar.set_postfix_str(note, refresh=False)
+            self.bar.update(count)
+            return
         now = time.monotonic()
-        if now - last >= SECONDS_BETWEEN_LOG_LINES or done == total:
-            last = now
-            say(_log_line(what, done, total, unit, now - start))
+        if now - self.last >= SECONDS_BETWEEN_LOG_LINES or self.done == self.total:
+            self.last = now
+            say(self._line(now - self.start, note))
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self.bar is not None:
+            self.bar.close()
+
+    def _line(self, seconds: float, note: str) -> str:
+        rate = self.done / max(seconds, 1e-9)
+        left = (self.total - self.done) / rate if self.done else 0
+        line = f"{self.what}: {self.done}/{self.total} {self.unit}s, {rate:.3g} {self.unit}s/s"
+        return f"{line}, {seconds:.0f} s elapsed, {left:.0f} s left" + (f", {note}" if note else "")
 
 
-def _log_line(what: str, done: int, total: int, unit: str, seconds: float) -> str:
-    rate = done / max(seconds, 1e-9)
-    left = max(total - done, 0) / rate
-    return f"{what}: {done}/{total} {unit}s, {rate:.3g} {unit}s/s, {seconds:.0f} s elapsed, {left:.0f} s left"
+def progress(items: Iterable[T], *, what: str, total: int, unit: str = "clip") -> Iterator[T]:
+    """Pass the items on, counting them as done when the next one is asked for."""
+    counter = Progress(what, total, unit)
+    for item in items:
+        yield item
+        counter.add()
+    counter.close()
