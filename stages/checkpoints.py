@@ -1,0 +1,78 @@
+"""Model files: safetensors with what is needed to use them, checked when they are read."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from stages import architectures, files
+from stages.console import InputError
+from stages.stores import Features
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model is for."""
+
+    architecture: str
+    classes: list[str]
+    input_shape: list[int]
+    """(channels, height, width)."""
+    representation: str
+    parameters: str
+    """The representation's parameters, as JSON."""
+
+
+def card(architecture: str, store: Features) -> Card:
+    """The card of a model of this architecture, trained on this store."""
+    return Card(architecture, list(store.classes), list(store.shape), store.representation, store.parameters)
+
+
+def write(path: Path, model: nn.Module, card: Card) -> None:
+    """Write a model's weights and card."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    content = save(tensors, {name: json.dumps(value) for name, value in asdict(card).items()})
+    with files.replacing(path) as partial:
+        partial.write_bytes(content)
+
+
+def read(path: Path, expected: Card, stage: str) -> nn.Module:
+    """The model of a file, in evaluation mode.
+
+    Args:
+        path: the file.
+        expected: what the model must be for.
+        stage: the stage that writes it, named in errors.
+
+    Raises:
+        InputError: the file is missing, damaged, or the model is for something else.
+    """
+    if not path.exists():
+        raise InputError(f"{path} is missing; run `dvc repro {stage}`")
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error}); remove it and run `dvc repro {stage}`") from None
+    _require_same(path, found, asdict(expected), stage)
+    model = architectures.build(expected.architecture, len(expected.classes))
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def _require_same(path: Path, found: dict[str, object], expected: dict[str, object], stage: str) -> None:
+    for name, value in expected.items():
+        if found.get(name) != value:
+            raise InputError(
+                f"{path} is a model with {name} {found.get(name)!r}, not {value!r}; remove it and run `dvc repro {stage}`"
+            )
+
+
+def on_device(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on a device, in the memory layout that convolutions are fastest in."""
+    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

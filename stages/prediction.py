@@ -1,0 +1,59 @@
+"""A trained model as a victim: its float32 verdict, and the face that it shows to attacks."""
+
+import foolbox
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.optimization import fuse
+
+from stages import checkpoints
+from stages.hardware import ComputeParams
+
+
+class Victim:
+    """A model in evaluation mode."""
+
+    def __init__(self, model: nn.Module, compute: ComputeParams) -> None:
+        """Move the model to the device.
+
+        Args:
+            model: from images, shape (N, 1, height, width), in [0, 1], to logits, shape (N, classes).
+            compute: device, precision and batch size.
+        """
+        self.compute = compute
+        self.device = compute.torch_device()
+        self.model = checkpoints.on_device(model.eval(), self.device)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """In float32, whatever precision attacks compute in: shape (N, classes), on the device."""
+        with torch.no_grad():
+            return torch.cat([self.model(batch) for batch in self.batches(images)])
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Predicted classes, shape (N,)."""
+        return self.logits(images).argmax(1)
+
+    def batches(self, images: Tensor) -> list[Tensor]:
+        """The images on the device, at most `compute.batch_size` at a time."""
+        pieces = images.split(self.compute.batch_size)
+        return [piece.to(self.device, memory_format=torch.channels_last) for piece in pieces]
+
+    def exposed(self) -> foolbox.PyTorchModel:
+        """The victim as Foolbox sees it: batch norm folded into the convolutions, low precision where it is native."""
+        folded = checkpoints.on_device(fuse(self.model), self.device)
+        return expose(folded.eval().requires_grad_(False), self.compute)
+
+
+def expose(model: nn.Module, compute: ComputeParams) -> foolbox.PyTorchModel:
+    """A model in evaluation mode, as Foolbox sees it: images in [0, 1], logits in float32."""
+    return foolbox.PyTorchModel(_Autocast(model, compute).eval(), bounds=(0, 1), device=compute.torch_device())
+
+
+class _Autocast(nn.Module):
+    def __init__(self, model: nn.Module, compute: ComputeParams) -> None:
+        super().__init__()
+        self.model, self.compute = model, compute
+
+    def forward(self, images: Tensor) -> Tensor:
+        with self.compute.autocast():
+            logits: Tensor = self.model(images.contiguous(memory_format=torch.channels_last))
+        return logits.float()
