@@ -41,6 +41,12 @@ class Batch:
     indices: Tensor
     """Positions among the training clips, shape (batch,), on the CPU."""
     epoch: int
+    numbers: Tensor
+    """The random numbers that the clips were augmented with, shape (batch, 5), on the CPU."""
+
+    def like(self, images: Tensor, params: AugmentationParams) -> Tensor:
+        """The same clips of another version of the N training images, augmented alike, on the device."""
+        return augmentation.augment(images[self.indices], self.numbers, params).to(self.images.device)
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ def _train_epoch(
 def _batch(lesson: Lesson, indices: Tensor, numbers: Tensor, epoch: int) -> Batch:
     device = lesson.compute.torch_device()
     images = augmentation.augment(lesson.images[indices], numbers[indices], lesson.augmentation)
-    return Batch(images.to(device), lesson.labels[indices].to(device), indices, epoch)
+    return Batch(images.to(device), lesson.labels[indices].to(device), indices, epoch, numbers[indices])
 
 
 def _step(

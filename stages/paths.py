@@ -32,6 +32,11 @@ class Cell:
     def _folder(self) -> Path:
         return Path(self.representation) / self.architecture / f"fold{self.fold}"
 
+    def stage(self, victim: str) -> str:
+        """The DVC stage that writes the weights of `baseline` or `hardened`."""
+        verb = {"baseline": "train", "hardened": "harden"}[victim]
+        return f"{verb}@{self.representation}-{self.architecture}-{self.fold}"
+
     def model(self, victim: str) -> Path:
         """Weights of `baseline` or `hardened`."""
         return Path("models") / self._folder / f"{victim}.safetensors"

@@ -26,16 +26,16 @@ class Victim:
     def logits(self, images: Tensor) -> Tensor:
         """In float32, whatever precision attacks compute in: shape (N, classes), on the device."""
         with torch.no_grad():
-            return torch.cat([self.model(batch) for batch in self.batches(images)])
+            return torch.cat([self.model(_channels_last(batch)) for batch in self.batches(images)])
 
     def predict(self, images: Tensor) -> Tensor:
         """Predicted classes, shape (N,)."""
         return self.logits(images).argmax(1)
 
     def batches(self, images: Tensor) -> list[Tensor]:
-        """The images on the device, at most `compute.batch_size` at a time."""
+        """The images, or labels, on the device, at most `compute.batch_size` at a time."""
         pieces = images.split(self.compute.batch_size)
-        return [piece.to(self.device, memory_format=torch.channels_last) for piece in pieces]
+        return [piece.to(self.device) for piece in pieces]
 
     def exposed(self) -> foolbox.PyTorchModel:
         """The victim as Foolbox sees it: batch norm folded into the convolutions, low precision where it is native."""
@@ -48,6 +48,10 @@ def expose(model: nn.Module, compute: ComputeParams) -> foolbox.PyTorchModel:
     return foolbox.PyTorchModel(_Autocast(model, compute).eval(), bounds=(0, 1), device=compute.torch_device())
 
 
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
+
+
 class _Autocast(nn.Module):
     def __init__(self, model: nn.Module, compute: ComputeParams) -> None:
         super().__init__()
@@ -55,5 +59,5 @@ class _Autocast(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         with self.compute.autocast():
-            logits: Tensor = self.model(images.contiguous(memory_format=torch.channels_last))
+            logits: Tensor = self.model(_channels_last(images))
         return logits.float()

@@ -4,6 +4,7 @@ Every recording draws a spectral colour, a background and a level from wide rang
 spectrum tells little about the class, the course over time tells it all.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count, cycle
 from pathlib import Path
@@ -102,7 +103,7 @@ def _record(sound: Signal, recording: Generator, take: Generator) -> Signal:
     foreground = _to_unit_loudness(_coloured(recording, sound * _presence(take)))
     background = _to_unit_loudness(_coloured(recording, take.standard_normal(SAMPLES)))
     mixed = foreground + _amplitude(recording.uniform(*BACKGROUND)) * background
-    return mixed * (_amplitude(take.uniform(*LEVEL)) / np.abs(mixed).max())
+    return mixed * (_amplitude(take.uniform(*LEVEL)) / float(np.abs(mixed).max()))
 
 
 def _amplitude(decibels: float) -> float:
@@ -112,7 +113,7 @@ def _amplitude(decibels: float) -> float:
 def _to_unit_loudness(signal: Signal) -> Signal:
     """Scale a signal to a root mean square of 1 over its loudest tenth of a second."""
     powers = np.mean(signal.reshape(round(10 * SECONDS), -1) ** 2, axis=1)
-    return signal / float(powers.max()) ** 0.5
+    return signal / math.sqrt(powers.max())
 
 
 def _coloured(recording: Generator, signal: Signal) -> Signal:
@@ -215,13 +216,13 @@ def wind(recording: Generator, take: Generator) -> Signal:
 
 def fire_crackling(recording: Generator, take: Generator) -> Signal:
     """Dry cracks of very unequal strength, at random."""
-    starts = _scatter(take, recording.uniform(4, 10))
+    starts = _scatter(take, recording.uniform(3, 6))
     return _place(starts, (take.lognormal() * _burst(take, take.uniform(0.002, 0.012)) for _ in starts))
 
 
 def clock_tick(recording: Generator, take: Generator) -> Signal:
     """Two ringing clicks in turn, on the beat."""
-    period, decay = 1 / recording.uniform(2.5, 4.5), recording.uniform(0.01, 0.03)
+    period, decay = 1 / recording.uniform(2.4, 3.6), recording.uniform(0.01, 0.03)
     ticks = [_ring(recording.uniform(800, 8000), decay) + 0.2 * _burst(recording, decay) for _ in range(2)]
     return _place(_beats(take, period, jitter=0), cycle(ticks))
 
@@ -246,12 +247,12 @@ def engine(recording: Generator, take: Generator) -> Signal:
     """Many harmonics that climb and drop back at each change of gear."""
     climb = _phase(take, recording.uniform(1.2, 2.5))
     pitch = recording.uniform(250, 450) * 2 ** (recording.uniform(0.3, 0.6) * climb)
-    return _tone(pitch, recording.uniform(0.3, 1, 30))
+    return _tone(pitch, recording.uniform(0.3, 1, 20))
 
 
 def footsteps(recording: Generator, take: Generator) -> Signal:
     """Heels on the beat, each followed by the longer scuff of a sole."""
-    starts = _beats(take, 1 / recording.uniform(1.5, 2.2), jitter=0.04)
+    starts = _beats(take, 1 / recording.uniform(1.3, 2), jitter=0.04)
     delay, scuff = recording.uniform(0.1, 0.16), recording.uniform(0.3, 0.6)
     heels = _place(starts, (_burst(take, 0.01) for _ in starts))
     return heels + _place(starts + delay, (scuff * _burst(take, 0.04) for _ in starts))

@@ -19,17 +19,17 @@ class Defense(Parameters, ABC):
     """A defense with its parameters."""
 
     @abstractmethod
-    def images(self, model: nn.Module, batch: Batch, seed: int, compute: ComputeParams) -> Tensor:
-        """The images to train on in place of the batch's.
+    def images(self, model: nn.Module, images: Tensor, targets: Tensor, compute: ComputeParams) -> Tensor:
+        """The images to train on in place of a batch's.
 
         Args:
             model: the model in training; left as it was, but for its mode.
-            batch: augmented clips.
-            seed: for whatever is drawn at random, per clip and epoch.
+            images: augmented clips, shape (batch, 1, height, width), in [0, 1].
+            targets: a wrong class for each, shape (batch,).
             compute: device and precision.
 
         Returns:
-            shape of `batch.images`, in [0, 1].
+            shape of `images`, in [0, 1].
         """
 
 
@@ -42,8 +42,8 @@ def load(name: str) -> Defense:
     return params.read(f"defenses.{name}", plugins.find(__name__, name, Defense))
 
 
-def with_crafted(batch: Batch, crafted: Tensor, share: float, seed: int) -> Tensor:
-    """Which clips of the batch are crafted ones this epoch: shape (batch,), bool; drawn per clip and epoch.
+def drawn_crafted(batch: Batch, crafted: Tensor, share: float, seed: int) -> Tensor:
+    """Which clips of the batch give way to crafted ones this epoch: shape (batch,), bool; drawn per clip and epoch.
 
     Args:
         batch: its indices and epoch are used.
