@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from stages import attacks, checkpoints, console, crafting, folds, hardware, params, paths, stores
 from stages.attacks import AttackParams
-from stages.hardware import ComputeParams
+from stages.compute import ComputeParams
 from stages.paths import Cell
 from stages.prediction import Victim
 

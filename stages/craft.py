@@ -6,7 +6,7 @@ from pydantic import Field
 
 from stages import attacks, checkpoints, console, crafting, folds, hardware, params, paths, stores
 from stages.attacks import SearchParams
-from stages.hardware import ComputeParams
+from stages.compute import ComputeParams
 from stages.params import Name, Number, Parameters
 from stages.paths import Cell
 from stages.prediction import Victim

@@ -7,8 +7,9 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from stages import audio, console, hardware, params, paths, representations, stores
+from stages import audio, console, params, paths, representations, stores
 from stages.audio import AudioParams
+from stages.compute import ComputeParams
 from stages.console import InputError
 from stages.representations import Image, Representation
 
@@ -19,7 +20,7 @@ def main(representation: str) -> None:
     """Write data/features/<representation>.h5."""
     transform = representations.load(representation)
     sound = params.read("audio", AudioParams)
-    compute = params.read("compute", hardware.ComputeParams)
+    compute = params.read("compute", ComputeParams)
     clips = read_clips(paths.CLIPS)
     classes = sorted(set(clips.label))
     shape = transform.image(np.zeros(sound.samples, np.float32), sound.sample_rate).shape

@@ -12,7 +12,7 @@ from stages import checkpoints, console, crafting, defenses, folds, hardware, le
 from stages.attacks._descent import descend
 from stages.augmentation import AugmentationParams
 from stages.defenses import Defense
-from stages.hardware import ComputeParams
+from stages.compute import ComputeParams
 from stages.learning import Batch, LearningParams, Lesson, Score
 from stages.params import Count, Name, Number, Parameters
 from stages.paths import Cell

@@ -1,46 +1,32 @@
-"""Device, precision and processes: what the machine has, unless params.yaml says otherwise."""
+"""Device and precision: what the machine has, unless params.yaml says otherwise."""
 
 import os
-from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
 
+from stages.compute import ComputeParams
 from stages.console import InputError
-from stages.params import Count, Parameters
 
 
-class ComputeParams(Parameters):
-    """Where and how the work is done. No stage tracks it: a change reruns nothing."""
+def device(compute: ComputeParams) -> torch.device:
+    """The device asked for, or the best one there is.
 
-    device: Literal["auto", "cpu", "cuda", "mps"]
-    precision: Literal["auto", "bfloat16", "float32"]
-    workers: Annotated[Count, Field(ge=0)]
-    batch_size: Annotated[Count, Field(ge=1)]
+    Raises:
+        InputError: the machine has no such device.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if compute.device == "auto":
+        return torch.device(next(kind for kind, there in present.items() if there))
+    if not present[compute.device]:
+        raise InputError(f"compute.device: {compute.device} is not available on this machine; use auto or cpu")
+    return torch.device(compute.device)
 
-    @property
-    def processes(self) -> int:
-        """Number of worker processes: `workers`, or one a core where that is 0."""
-        return self.workers or os.cpu_count() or 1
 
-    def torch_device(self) -> torch.device:
-        """The device asked for, or the best one there is.
-
-        Raises:
-            InputError: the machine has no such device.
-        """
-        present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-        if self.device == "auto":
-            return torch.device(next(kind for kind, there in present.items() if there))
-        if not present[self.device]:
-            raise InputError(f"compute.device: {self.device} is not available on this machine; use auto or cpu")
-        return torch.device(self.device)
-
-    def autocast(self) -> torch.autocast:
-        """Context for forward passes: bfloat16 where asked for or native, float32 otherwise."""
-        device = self.torch_device()
-        low = self.precision == "bfloat16" or (self.precision == "auto" and has_native_bfloat16(device))
-        return torch.autocast(device.type, torch.bfloat16, enabled=low)
+def autocast(compute: ComputeParams) -> torch.autocast:
+    """Context for forward passes: bfloat16 where asked for or native, float32 otherwise."""
+    chosen = device(compute)
+    low = compute.precision == "bfloat16" or (compute.precision == "auto" and has_native_bfloat16(chosen))
+    return torch.autocast(chosen.type, torch.bfloat16, enabled=low)
 
 
 def has_native_bfloat16(device: torch.device) -> bool:

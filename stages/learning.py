@@ -12,10 +12,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages import augmentation, checkpoints, files, seeding
+from stages import augmentation, checkpoints, files, hardware, seeding
 from stages.augmentation import AugmentationParams
 from stages.console import InputError, Progress
-from stages.hardware import ComputeParams
+from stages.compute import ComputeParams
 from stages.params import Count, Number, Parameters
 from stages.stores import Integers
 
@@ -101,7 +101,7 @@ def fit(
     Raises:
         InputError: the loss is not finite.
     """
-    checkpoints.on_device(model, lesson.compute.torch_device())
+    checkpoints.on_device(model, hardware.device(lesson.compute))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=lesson.recipe.learning_rate, weight_decay=lesson.recipe.weight_decay
     )
@@ -151,7 +151,7 @@ def _train_epoch(
 
 
 def _batch(lesson: Lesson, indices: Tensor, numbers: Tensor, epoch: int) -> Batch:
-    device = lesson.compute.torch_device()
+    device = hardware.device(lesson.compute)
     images = augmentation.augment(lesson.images[indices], numbers[indices], lesson.augmentation)
     return Batch(images.to(device), lesson.labels[indices].to(device), indices, epoch, numbers[indices])
 
@@ -160,7 +160,7 @@ def _step(
     model: nn.Module, images: Tensor, labels: Tensor, lesson: Lesson, optimizer: torch.optim.Optimizer
 ) -> tuple[Tensor, Tensor]:
     optimizer.zero_grad(set_to_none=True)
-    with lesson.compute.autocast():
+    with hardware.autocast(lesson.compute):
         logits = model(images.contiguous(memory_format=torch.channels_last))
     loss = functional.cross_entropy(logits.float(), labels, label_smoothing=lesson.recipe.label_smoothing)
     loss.backward()  # type: ignore[no-untyped-call]

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
-from stages import checkpoints
-from stages.hardware import ComputeParams
+from stages import checkpoints, hardware
+from stages.compute import ComputeParams
 
 
 class Victim:
@@ -20,7 +20,7 @@ class Victim:
             compute: device, precision and batch size.
         """
         self.compute = compute
-        self.device = compute.torch_device()
+        self.device = hardware.device(compute)
         self.model = checkpoints.on_device(model.eval(), self.device)
 
     def logits(self, images: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class Victim:
 
 def expose(model: nn.Module, compute: ComputeParams) -> foolbox.PyTorchModel:
     """A model in evaluation mode, as Foolbox sees it: images in [0, 1], logits in float32."""
-    return foolbox.PyTorchModel(_Autocast(model, compute).eval(), bounds=(0, 1), device=compute.torch_device())
+    return foolbox.PyTorchModel(_Autocast(model, compute).eval(), bounds=(0, 1), device=hardware.device(compute))
 
 
 def _channels_last(images: Tensor) -> Tensor:
@@ -58,6 +58,6 @@ class _Autocast(nn.Module):
         self.model, self.compute = model, compute
 
     def forward(self, images: Tensor) -> Tensor:
-        with self.compute.autocast():
+        with hardware.autocast(self.compute):
             logits: Tensor = self.model(_channels_last(images))
         return logits.float()

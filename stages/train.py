@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from stages import architectures, checkpoints, console, folds, hardware, learning, params, paths, stores
 from stages.augmentation import AugmentationParams
-from stages.hardware import ComputeParams
+from stages.compute import ComputeParams
 from stages.learning import Batch, LearningParams, Lesson, Score
 from stages.paths import Cell
 from stages.prediction import Victim
@@ -32,7 +32,9 @@ def main(representation: str, architecture: str, fold: str) -> None:
         compute,
     )
     validation = learning.select(store.features, split.validation), learning.select(store.labels, split.validation)
-    curve = learning.fit(model, lesson, lambda model: accuracy(model, *validation, compute), as_they_are, f"train {cell}")
+    curve = learning.fit(
+        model, lesson, lambda model: accuracy(model, *validation, compute), as_they_are, f"train {cell}"
+    )
     checkpoints.write(cell.model("baseline"), model, checkpoints.card(architecture, store))
     learning.write_curve(cell.curve("baseline"), curve)
 

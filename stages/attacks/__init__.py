@@ -141,7 +141,9 @@ class FixedBudget(Attack, ABC):
 
     def search(self, victim: Victim, clips: Clips, search: SearchParams, what: str, enough: float = 1.0) -> Found:
         """Grow or shrink each clip's budget by a factor until it is bracketed, then bisect on a log scale."""
-        found = Found(clips.images.clone(), torch.full((len(clips),), torch.inf), torch.zeros(len(clips), dtype=torch.int64))
+        found = Found(
+            clips.images.clone(), torch.full((len(clips),), torch.inf), torch.zeros(len(clips), dtype=torch.int64)
+        )
         failing = torch.zeros(len(clips))
         budget = torch.full((len(clips),), search.start)
         progress = Progress(what, len(clips))
@@ -211,7 +213,9 @@ class MinimumNorm(Attack, ABC):
 
     def search(self, victim: Victim, clips: Clips, search: SearchParams, what: str, enough: float = 1.0) -> Found:
         """One run, then the cheapest multiple of each perturbation that fools the victim."""
-        found = Found(clips.images.clone(), torch.full((len(clips),), torch.inf), torch.zeros(len(clips), dtype=torch.int64))
+        found = Found(
+            clips.images.clone(), torch.full((len(clips),), torch.inf), torch.zeros(len(clips), dtype=torch.int64)
+        )
         progress = Progress(what, len(clips))
         model = victim.exposed()
         for part in torch.arange(len(clips)).split(victim.compute.batch_size):

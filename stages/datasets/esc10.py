@@ -74,7 +74,10 @@ def _from_esc50(root: Path) -> list[tuple[Clip, Path]]:
     rows = pd.read_csv(tables[0], dtype={"src_file": str})
     audio = tables[0].parent.parent / "audio"
     return [
-        (Clip(f"{row.category}/{row.filename}", str(row.category), int(row.fold), str(row.src_file)), audio / row.filename)
+        (
+            Clip(f"{row.category}/{row.filename}", str(row.category), int(row.fold), str(row.src_file)),
+            audio / row.filename,
+        )
         for row in rows[rows.esc10.astype(str) == "True"].itertuples()
     ]
 

@@ -37,7 +37,7 @@ UNEVENNESS = 6.0
 """Standard deviation of a recording's gains about that slope, in dB."""
 KNOTS = np.arange(-5, 5)
 """Where these gains are drawn, in octaves above 1 kHz."""
-BACKGROUND = (-45.0, -25.0)
+BACKGROUND = (-45.0, -30.0)
 """Range of the background's level, in dB relative to the loudest tenth of a second of the sound."""
 LEVEL = (-20.0, -1.0)
 """Range of a clip's peak, in dB relative to full scale."""
@@ -223,7 +223,7 @@ def fire_crackling(recording: Generator, take: Generator) -> Signal:
 def clock_tick(recording: Generator, take: Generator) -> Signal:
     """Two ringing clicks in turn, on the beat."""
     period, decay = 1 / recording.uniform(2.4, 3.6), recording.uniform(0.01, 0.03)
-    ticks = [_ring(recording.uniform(800, 8000), decay) + 0.2 * _burst(recording, decay) for _ in range(2)]
+    ticks = [_ring(recording.uniform(1000, 6000), decay) + 0.5 * _burst(recording, decay) for _ in range(2)]
     return _place(_beats(take, period, jitter=0), cycle(ticks))
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from stages import params, plugins, seeding
-from stages.hardware import ComputeParams
+from stages.compute import ComputeParams
 from stages.learning import Batch
 from stages.params import Parameters
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from stages.defenses import Defense
-from stages.hardware import ComputeParams
+from stages.compute import ComputeParams
 
 
 class Augment(Defense):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from stages.attacks._descent import descend
 from stages.defenses import Defense
-from stages.hardware import ComputeParams
+from stages.compute import ComputeParams
 from stages.params import Count, Number
 from stages.prediction import expose
 

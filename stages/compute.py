@@ -1,0 +1,22 @@
+"""Where and how the work is done. No stage tracks it: a change reruns nothing."""
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stages.params import Count, Parameters
+
+
+class ComputeParams(Parameters):
+    """Device, precision, processes, and how many clips are predicted or attacked at a time."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "bfloat16", "float32"]
+    workers: Annotated[Count, Field(ge=0)]
+    batch_size: Annotated[Count, Field(ge=1)]
+
+    @property
+    def processes(self) -> int:
+        """Number of worker processes: `workers`, or one a core where that is 0."""
+        return self.workers or os.cpu_count() or 1
