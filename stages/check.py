@@ -7,12 +7,12 @@ from stages import architectures, attacks, console, datasets, defenses, params, 
 from stages.attacks import AttackParams
 from stages.audio import AudioParams
 from stages.augmentation import AugmentationParams
+from stages.compute import ComputeParams
 from stages.console import InputError
 from stages.craft import CraftParams
 from stages.download import SourceParams
 from stages.grid import GridParams
 from stages.harden import HardenParams
-from stages.compute import ComputeParams
 from stages.learning import LearningParams
 from stages.report import ReportParams
 

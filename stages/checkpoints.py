@@ -56,7 +56,7 @@ def read(path: Path, expected: Card, stage: str) -> nn.Module:
     try:
         with safe_open(path, framework="pt") as file:
             found = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error}); remove it and run `dvc repro {stage}`") from None
     _require_same(path, found, asdict(expected), stage)
@@ -69,7 +69,8 @@ def _require_same(path: Path, found: dict[str, object], expected: dict[str, obje
     for name, value in expected.items():
         if found.get(name) != value:
             raise InputError(
-                f"{path} is a model with {name} {found.get(name)!r}, not {value!r}; remove it and run `dvc repro {stage}`"
+                f"{path} is a model with {name} {found.get(name)!r}, not {value!r}; "
+                f"remove it and run `dvc repro {stage}`"
             )
 
 

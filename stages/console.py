@@ -47,7 +47,7 @@ def _usage(module: str, names: list[str]) -> NoReturn:
     sys.exit(2)
 
 
-def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
+def _terminated(signum: int, _frame: FrameType | None) -> NoReturn:
     print("terminated", file=sys.stderr)
     sys.exit(128 + signum)
 

@@ -10,8 +10,8 @@ import torch
 
 from stages import checkpoints, checks, console, figures, files, folds, hardware, params, paths, robustness, stores
 from stages.attacks import AttackParams
-from stages.grid import Names
 from stages.compute import ComputeParams
+from stages.grid import Names
 from stages.paths import Cell
 from stages.prediction import Victim
 from stages.stores import Adversarial, Features, Integers
@@ -84,10 +84,11 @@ def adaptive(found: Stores, correct: np.ndarray[Any, np.dtype[np.bool_]], eps: f
     return metrics
 
 
-def worst(found: Stores, size: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+def worst(found: Stores, size: str) -> stores.Images:
     """Per clip the smallest size over the successful examples of every attack, infinite where there is none."""
     sizes = [np.where(store.success, getattr(store, size), np.inf) for store in found.values()]
-    return np.min(sizes, axis=0).astype(np.float32)
+    smallest: stores.Images = np.min(sizes, axis=0).astype(np.float32)
+    return smallest
 
 
 def transferred(victim: Victim, replayed: Stores, predicted: Integers, eps: float) -> dict[str, dict[str, float]]:

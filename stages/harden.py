@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from stages import checkpoints, console, crafting, defenses, folds, hardware, learning, params, paths, stores
 from stages.attacks._descent import descend
 from stages.augmentation import AugmentationParams
-from stages.defenses import Defense
 from stages.compute import ComputeParams
+from stages.defenses import Defense
 from stages.learning import Batch, LearningParams, Lesson, Score
 from stages.params import Count, Name, Number, Parameters
 from stages.paths import Cell
@@ -125,8 +125,9 @@ class Probe:
         settings, exposed, held = self.settings, victim.exposed(), 0
         for images, targets in zip(victim.batches(clips.images), victim.batches(clips.targets), strict=True):
             budget = images.new_full((len(images), 1, 1, 1), settings.eps)
-            steps = {"steps": settings.steps, "rel_stepsize": settings.rel_stepsize}
-            examples = descend(exposed, images, targets, budget, **steps)
+            examples = descend(
+                exposed, images, targets, budget, steps=settings.steps, rel_stepsize=settings.rel_stepsize
+            )
             held += int((victim.predict(examples) != targets).sum())
         accuracy, robust = float(case.eligible.mean()), held / len(case.eligible)
         return Score(value=(accuracy + robust) / 2, accuracy=accuracy)

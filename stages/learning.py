@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from stages import augmentation, checkpoints, files, hardware, seeding
 from stages.augmentation import AugmentationParams
-from stages.console import InputError, Progress
 from stages.compute import ComputeParams
+from stages.console import InputError, Progress
 from stages.params import Count, Number, Parameters
 from stages.stores import Integers
 
@@ -114,7 +114,7 @@ def fit(
     for epoch in range(1, lesson.recipe.epochs + 1):
         loss, accuracy = _train_epoch(model, lesson, optimizer, schedule, prepare, epoch)
         judged = score(model.eval())
-        curve.append(Epoch(epoch, loss, accuracy, judged.accuracy, judged.value, schedule.get_last_lr()[0]))
+        curve.append(Epoch(epoch, loss, accuracy, judged.accuracy, judged.value, float(schedule.get_last_lr()[0])))
         if judged.value >= best:
             best, weights = judged.value, deepcopy(model.state_dict())
         progress.add(note=f"loss {loss:.3f}, validation accuracy {judged.accuracy:.3f}")
@@ -163,7 +163,7 @@ def _step(
     with hardware.autocast(lesson.compute):
         logits = model(images.contiguous(memory_format=torch.channels_last))
     loss = functional.cross_entropy(logits.float(), labels, label_smoothing=lesson.recipe.label_smoothing)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimizer.step()
     return loss.detach(), logits.detach()
 

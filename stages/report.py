@@ -10,7 +10,6 @@ import jinja2
 import pandas as pd
 
 from stages import console, figures, files, params, paths
-from stages.attacks import AttackParams
 from stages.console import InputError
 from stages.grid import GridParams
 from stages.params import Parameters

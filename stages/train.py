@@ -1,6 +1,5 @@
 """Stage `train`: the baseline model of a cell."""
 
-import torch
 from torch import Tensor, nn
 
 from stages import architectures, checkpoints, console, folds, hardware, learning, params, paths, stores

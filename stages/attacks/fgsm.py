@@ -1,4 +1,4 @@
-"""Fast gradient sign method, targeted (Goodfellow et al. 2015): one step of BIM, since Foolbox's own takes no target."""
+"""Fast gradient sign method, targeted (Goodfellow et al. 2015): one step of BIM, as Foolbox's own takes no target."""
 
 from typing import ClassVar, Self
 

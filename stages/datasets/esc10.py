@@ -71,14 +71,14 @@ def _from_esc50(root: Path) -> list[tuple[Clip, Path]]:
     tables = sorted(root.rglob("meta/esc50.csv"))
     if not tables:
         return []
-    rows = pd.read_csv(tables[0], dtype={"src_file": str})
+    rows = pd.read_csv(tables[0], dtype=str)
     audio = tables[0].parent.parent / "audio"
     return [
         (
-            Clip(f"{row.category}/{row.filename}", str(row.category), int(row.fold), str(row.src_file)),
-            audio / row.filename,
+            Clip(f"{row['category']}/{row['filename']}", row["category"], int(row["fold"]), row["src_file"]),
+            audio / row["filename"],
         )
-        for row in rows[rows.esc10.astype(str) == "True"].itertuples()
+        for row in rows[rows.esc10 == "True"].to_dict("records")
     ]
 
 

@@ -215,9 +215,9 @@ def wind(recording: Generator, take: Generator) -> Signal:
 
 
 def fire_crackling(recording: Generator, take: Generator) -> Signal:
-    """Dry cracks of very unequal strength, at random."""
+    """Dry cracks of unequal strength, at random."""
     starts = _scatter(take, recording.uniform(3, 6))
-    return _place(starts, (take.lognormal() * _burst(take, take.uniform(0.002, 0.012)) for _ in starts))
+    return _place(starts, (take.lognormal(sigma=0.7) * _burst(take, take.uniform(0.002, 0.012)) for _ in starts))
 
 
 def clock_tick(recording: Generator, take: Generator) -> Signal:

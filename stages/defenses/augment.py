@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from stages.defenses import Defense
 from stages.compute import ComputeParams
+from stages.defenses import Defense
 
 
 class Augment(Defense):

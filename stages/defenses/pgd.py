@@ -6,8 +6,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from stages.attacks._descent import descend
-from stages.defenses import Defense
 from stages.compute import ComputeParams
+from stages.defenses import Defense
 from stages.params import Count, Number
 from stages.prediction import expose
 

@@ -61,7 +61,7 @@ def harmonic_change(tonnetz: npt.NDArray[np.floating]) -> npt.NDArray[np.float64
     smooth = gaussian_filter1d(tonnetz, SMOOTHING_FRAMES, axis=1)
     change = np.zeros(tonnetz.shape[1])
     change[1:-1] = np.linalg.norm(smooth[:, 2:] - smooth[:, :-2], axis=0)
-    largest: float = 2 * np.linalg.norm(TONNETZ_RADII)
+    largest = 2 * float(np.linalg.norm(TONNETZ_RADII))
     return change / largest
 
 
