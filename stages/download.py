@@ -23,7 +23,7 @@ class SourceParams(Parameters):
 
 def main() -> None:
     """Write data/raw/clips.csv and data/raw/audio/, both or neither."""
-    source = params.read("dataset", SourceParams)
+    source: SourceParams = params.read("dataset", SourceParams)
     seed: int = params.read("seed", params.Seed)
     dataset = datasets.load(source.name)
     paths.CLIPS.unlink(missing_ok=True)

@@ -19,8 +19,8 @@ COLUMNS = ["path", "label", "fold", "group", "duration"]
 def main(representation: str) -> None:
     """Write data/features/<representation>.h5."""
     transform = representations.load(representation)
-    sound = params.read("audio", AudioParams)
-    compute = params.read("compute", ComputeParams)
+    sound: AudioParams = params.read("audio", AudioParams)
+    compute: ComputeParams = params.read("compute", ComputeParams)
     clips = read_clips(paths.CLIPS)
     classes = sorted(set(clips.label))
     shape = transform.image(np.zeros(sound.samples, np.float32), sound.sample_rate).shape

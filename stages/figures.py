@@ -49,7 +49,9 @@ def _chosen(store: Adversarial, stores: Mapping[str, Adversarial]) -> list[int]:
     everywhere = np.all([each.success for each in stores.values()], axis=0)
     rows = np.flatnonzero(everywhere if everywhere.any() else store.success)
     ordered = rows[np.argsort(store.label[rows], kind="stable")]
-    return ordered[np.linspace(0, max(len(ordered) - 1, 0), min(EXAMPLES, len(ordered))).astype(int)].tolist()
+    spread = np.linspace(0, max(len(ordered) - 1, 0), min(EXAMPLES, len(ordered)))
+    chosen: list[int] = ordered[spread.astype(int)].tolist()
+    return chosen
 
 
 def overlaid(curves: Mapping[str, pd.DataFrame], eps: float) -> bytes:

@@ -29,7 +29,7 @@ def replacing(target: Path) -> Iterator[Path]:
             _flush_to_disk(partial)
         elif target.is_dir():
             remove(target)
-        os.replace(partial, target)
+        partial.replace(target)
     except OSError as error:
         if is_disk_full(error):
             raise InputError(f"no space left on the disk while writing {target}; free some and run again") from error

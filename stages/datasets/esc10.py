@@ -73,13 +73,11 @@ def _from_esc50(root: Path) -> list[tuple[Clip, Path]]:
         return []
     rows = pd.read_csv(tables[0], dtype=str)
     audio = tables[0].parent.parent / "audio"
-    return [
-        (
-            Clip(f"{row['category']}/{row['filename']}", row["category"], int(row["fold"]), row["src_file"]),
-            audio / row["filename"],
-        )
-        for row in rows[rows.esc10 == "True"].to_dict("records")
-    ]
+    found = []
+    for row in rows[rows.esc10 == "True"].to_dict("records"):
+        label, name = row["category"], row["filename"]
+        found.append((Clip(f"{label}/{name}", label, int(row["fold"]), row["src_file"]), audio / name))
+    return found
 
 
 def _copy(original: Path, target: Path) -> None:

@@ -31,11 +31,11 @@ SAMPLES = round(SAMPLE_RATE * SECONDS)
 TIMES = np.arange(SAMPLES) / SAMPLE_RATE
 """In seconds, shape (SAMPLES,)."""
 
-TILT = (-8.0, 2.0)
+TILT = (-6.0, 3.0)
 """Range of a recording's spectral slope, in dB an octave."""
 UNEVENNESS = 6.0
 """Standard deviation of a recording's gains about that slope, in dB."""
-KNOTS = np.arange(-5, 5)
+KNOTS = np.arange(-3, 4)
 """Where these gains are drawn, in octaves above 1 kHz."""
 BACKGROUND = (-45.0, -30.0)
 """Range of the background's level, in dB relative to the loudest tenth of a second of the sound."""
@@ -118,7 +118,7 @@ def _to_unit_loudness(signal: Signal) -> Signal:
 
 def _coloured(recording: Generator, signal: Signal) -> Signal:
     """Filter a signal, shape (SAMPLES,), with the random slope and the random gains of its recording."""
-    octaves = np.log2(np.fft.rfftfreq(SAMPLES, 1 / SAMPLE_RATE).clip(min=20) / 1000)
+    octaves = np.log2(np.fft.rfftfreq(SAMPLES, 1 / SAMPLE_RATE).clip(min=100) / 1000)
     gains = np.interp(octaves, KNOTS, recording.normal(0, UNEVENNESS, len(KNOTS)))
     gains += recording.uniform(*TILT) * octaves
     filtered: Signal = np.fft.irfft(np.fft.rfft(signal) * 10 ** (gains / 20), SAMPLES)

@@ -68,4 +68,5 @@ def decibels(power: npt.NDArray[Any]) -> Image:
     if peak <= 0:
         return np.zeros(power.shape, np.float32)
     relative = np.maximum(power / peak, 10 ** (-FLOOR_DB / 10))
-    return np.clip(1 + 10 * np.log10(relative) / FLOOR_DB, 0, 1).astype(np.float32)
+    image: Image = np.clip(1 + 10 * np.log10(relative) / FLOOR_DB, 0, 1).astype(np.float32)
+    return image

@@ -1,0 +1,59 @@
+"""What several tests need."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stages import params
+from stages.compute import ComputeParams
+from stages.stores import Features
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def compute() -> ComputeParams:
+    return ComputeParams(device="cpu", precision="float32", workers=1, batch_size=64)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working folder with the repository's params.yaml."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    params._document.cache_clear()
+    yield tmp_path
+    params._document.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _reset_torch() -> Iterator[None]:
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def store(rng: np.random.Generator, clips: int = 60, classes: int = 3) -> Features:
+    """A feature store of blobs that are easy to tell apart; five folds, groups of two clips."""
+    labels = np.arange(clips) // 2 % classes
+    images = 0.3 * rng.random((clips, 1, 32, 32), np.float32)
+    for image, label in zip(images, labels, strict=True):
+        image[0, 10 * label : 10 * label + 8] += 0.5
+    groups = np.array([f"g{index // 2}" for index in range(clips)])
+    return Features(
+        features=images,
+        labels=labels.astype(np.int64),
+        folds=(np.arange(clips) // (2 * classes) % 5 + 1).astype(np.int64),
+        clips=np.array([f"clip{index:03d}" for index in range(clips)]),
+        groups=groups,
+        classes=tuple(f"class{index}" for index in range(classes)),
+        representation="stft",
+        parameters="{}",
+    )

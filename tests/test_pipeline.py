@@ -1,0 +1,97 @@
+"""dvc.yaml against the code: what a stage runs is what it declares."""
+
+import ast
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from stages import plugins
+from tests.conftest import ROOT
+
+PLUGINS = {
+    "datasets": "dataset.name",
+    "representations": "item.representation",
+    "architectures": "item.architecture",
+    "attacks": "item.attack",
+    "defenses": "harden.method",
+}
+"""Packages whose files are found by name, and the word in dvc.yaml that names them."""
+
+STAGES: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+@cache
+def imports(file: Path) -> frozenset[Path]:
+    """Files of `stages` that a file imports itself."""
+    found: set[Path] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "stages":
+            names = [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {path for name in names if (path := module_file(name))}
+    return frozenset(found)
+
+
+def module_file(name: str) -> Path | None:
+    path = ROOT / Path(*name.split("."))
+    candidates = [path.with_suffix(".py"), path / "__init__.py"]
+    return next((each for each in candidates if each.is_file()), None)
+
+
+def closure(start: Path) -> set[Path]:
+    found, waiting = set(), [start]
+    while waiting:
+        if (file := waiting.pop()) not in found:
+            found.add(file)
+            waiting += imports(file)
+    return found - {ROOT / "stages/__init__.py"}
+
+
+def choices(stage: str) -> list[dict[str, str]]:
+    """Every combination of plug-in files that the stage may run."""
+    text = " ".join(STAGES[stage]["deps"])
+    used = {}
+    for package, word in PLUGINS.items():
+        for spelling in (word, "craft.attack"):
+            if f"stages/{package}/${{{spelling}}}.py" in text:
+                used[spelling] = plugins.names(f"stages.{package}")
+    return [dict(zip(used, names, strict=True)) for names in product(*used.values())]
+
+
+def declared(stage: str, choice: dict[str, str]) -> set[Path]:
+    deps = STAGES[stage]["deps"]
+    for word, name in choice.items():
+        deps = [dep.replace(f"${{{word}}}", name) for dep in deps]
+    return {ROOT / dep for dep in deps if dep.startswith("stages/") and dep.endswith(".py") and "$" not in dep}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_stage_declares_the_code_that_it_runs(stage: str) -> None:
+    for choice in choices(stage):
+        chosen = [path for path in declared(stage, choice) if path.stem in choice.values()]
+        needed = closure(ROOT / f"stages/{stage}.py").union(*(closure(path) for path in chosen))
+        assert needed - declared(stage, choice) == set(), f"{stage} {choice} runs code that it does not declare"
+
+
+@pytest.mark.parametrize("stage", sorted(set(STAGES) - {"features"}))
+def test_no_stage_declares_code_that_it_does_not_run(stage: str) -> None:
+    # `features` declares both bases of the composed representations: editing one costs seconds, and reruns no more
+    # where the images come out the same.
+    for choice in choices(stage):
+        chosen = [path for path in declared(stage, choice) if path.stem in choice.values()]
+        needed = closure(ROOT / f"stages/{stage}.py").union(*(closure(path) for path in chosen))
+        assert declared(stage, choice) - needed == set()
+
+
+def test_the_stages_are_those_of_the_verbs() -> None:
+    assert list(STAGES) == ["download", "features", "train", "craft", "harden", "attack", "evaluate", "report"]
+
+
+def test_editing_one_architecture_touches_no_other_ones_cells() -> None:
+    for stage in ("train", "craft", "harden", "attack", "evaluate"):
+        files = declared(stage, dict.fromkeys(("item.architecture",), "resnet18"))
+        assert ROOT / "stages/architectures/resnet18.py" in files
+        assert ROOT / "stages/architectures/resnet56.py" not in files
