@@ -1,0 +1,60 @@
+"""What a stage prints, and how it exits."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stages import console
+from tests.conftest import ROOT
+
+
+def run(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from stages import console\n{code}"
+    return subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_bad_input_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    done = run(tmp_path, "def main(): raise console.InputError('eps is wrong')\nconsole.run(main)")
+    assert (done.returncode, done.stderr) == (1, "error: eps is wrong\n")
+
+
+def test_wrong_words_show_the_usage(tmp_path: Path) -> None:
+    done = run(tmp_path, "def main(fold): pass\nconsole.run(main)")
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: python -m")
+    assert "FOLD" in done.stderr
+
+
+def test_success_is_exit_0(tmp_path: Path) -> None:
+    assert run(tmp_path, "def main(): pass\nconsole.run(main)").returncode == 0
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_stage_does_not_look_finished(tmp_path: Path, sent: signal.Signals, status: int) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "import pathlib, time\nfrom stages import console, files\n"
+        "def main():\n with files.replacing(pathlib.Path('a')) as partial:\n"
+        "  partial.write_text('half'); pathlib.Path('ready').touch(); time.sleep(60)\n"
+        "console.run(main)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "ready").exists():
+        time.sleep(0.02)
+    os.kill(child.pid, sent)
+    assert child.wait(10) == status
+    assert [path.name for path in tmp_path.iterdir()] == ["ready"]
+
+
+def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(0, 1000, 5))
+    monkeypatch.setattr(console.time, "monotonic", lambda: float(next(now)))
+    assert list(console.progress(range(10), what="work", total=10)) == list(range(10))
+    lines = capsys.readouterr().err.splitlines()
+    assert 3 <= len(lines) <= 5
+    assert lines[-1].startswith("work: 10/10 clips, 0.2 clips/s, 50 s elapsed, 0 s left")

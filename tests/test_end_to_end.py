@@ -1,0 +1,139 @@
+"""The pipeline through DVC, small: what runs, what is reused, what is written."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+SMALL = {
+    "grid.representation": "[stft]",
+    "grid.architecture": "[resnet18]",
+    "grid.attack": "[fgsm,bim]",
+    "datasets.synthetic.clips_per_class": "10",
+    "representations.stft.rows": "32",
+    "representations.stft.frames": "32",
+    "train.epochs": "3",
+    "harden.learning.epochs": "1",
+    "attacks.bim.steps": "3",
+    "attack.tuning_clips": "4",
+    "attack.doublings": "0",
+}
+CELL = "stft/resnet18/fold5"
+
+
+def run(project: Path, *words: str) -> str:
+    done = subprocess.run(words, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def override(values: dict[str, str]) -> list[str]:
+    return [word for key, value in values.items() for word in ("-S", f"{key}={value}")]
+
+
+def ran(output: str) -> set[str]:
+    lines = [line for line in output.splitlines() if line.startswith("Running stage")]
+    return {line.split("'")[1] for line in lines}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of its own, in which the small pipeline has run."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("stages", ".dvc", "params.yaml", "dvc.yaml", ".dvcignore", ".gitignore"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        ignored = {"ignore": shutil.ignore_patterns("cache", "tmp", "__pycache__")} if (ROOT / name).is_dir() else {}
+        copy(ROOT / name, folder / name, **ignored)  # type: ignore[operator]
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "config", "user.email", "tests@example.invalid")
+    run(folder, "git", "config", "user.name", "tests")
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "-m", "start")
+    assert len(ran(run(folder, "dvc", "exp", "run", *override(SMALL)))) == 12
+    return folder
+
+
+def test_the_artifacts_are_there(project: Path) -> None:
+    for name in (
+        "data/raw/clips.csv",
+        "data/features/stft.h5",
+        f"models/{CELL}/baseline.safetensors",
+        f"models/{CELL}/hardened.safetensors",
+        f"data/adversarial/{CELL}/training.h5",
+        f"data/adversarial/{CELL}/hardened/bim.h5",
+        f"metrics/{CELL}/hardened.json",
+        "metrics/summary.json",
+        "metrics/comparison.json",
+        "metrics/report.html",
+    ):
+        assert (project / name).stat().st_size > 0
+    metrics = json.loads((project / f"metrics/{CELL}/hardened.json").read_text(encoding="utf-8"))
+    assert set(metrics) == {"clean", "adaptive", "transferred", "checks"}
+    assert set(metrics["adaptive"]) == {"fgsm", "bim", "worst_linf", "worst_l2"}
+
+
+def test_nothing_is_run_twice(project: Path) -> None:
+    assert "up to date" in run(project, "dvc", "repro")
+
+
+def test_another_budget_reruns_attacks_alone(project: Path) -> None:
+    stages = {name.split("@")[0] for name in ran(run(project, "dvc", "exp", "run", "-S", "attack.eps=1e-5"))}
+    assert stages == {"attack", "evaluate", "report"}
+    run(project, "dvc", "exp", "run", "-S", "attack.eps=0.02")
+
+
+def test_compute_reruns_nothing(project: Path) -> None:
+    file = project / "params.yaml"
+    before = file.read_text(encoding="utf-8")
+    file.write_text(before.replace("workers: 0", "workers: 1"), encoding="utf-8")
+    assert "up to date" in run(project, "dvc", "status")
+    file.write_text(before, encoding="utf-8")
+
+
+def test_baseline_and_hardened_are_two_views(project: Path) -> None:
+    for model in ("baseline", "hardened"):
+        assert ran(run(project, "dvc", "exp", "run", "-n", model, "-S", f"report.model={model}")) <= {"report"}
+    words = ["dvc", "metrics", "diff", "baseline", "hardened", "--targets", "metrics/summary.json", "--all", "--json"]
+    found = json.loads(run(project, *words))["metrics/summary.json"]
+    rows = set(found) if isinstance(found, dict) else set()
+    assert any("clean" in row and "accuracy" in row for row in rows), rows
+    assert any("bim" in row and "fooling_rate" in row for row in rows), rows
+
+
+def test_editing_an_architecture_reruns_its_cells_alone(project: Path) -> None:
+    file = project / "stages/architectures/resnet56.py"
+    file.write_text(file.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
+    assert "up to date" in run(project, "dvc", "status")
+    file = project / "stages/architectures/resnet18.py"
+    before = file.read_text(encoding="utf-8")
+    file.write_text(before + "# edited\n", encoding="utf-8")
+    changed = {line.rstrip(":") for line in run(project, "dvc", "status").splitlines() if line.endswith(":") and "@" in line}
+    assert {name.strip().split("@")[0] for name in changed} >= {"train", "craft", "harden", "attack", "evaluate"}
+    assert not any("features" in name for name in changed)
+    file.write_text(before, encoding="utf-8")
+
+
+def test_features_are_the_same_bytes_when_made_again(project: Path) -> None:
+    store = project / "data/features/stft.h5"
+    before = store.read_bytes()
+    run(project, "python", "-m", "stages.features", "stft")
+    assert store.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["stages.train", "stft", "resnet56", "9"], "error: grid.fold: 9 is not a fold of the dataset"),
+        (["stages.attack", "stft", "resnet18", "5", "baseline", "nothing"], "error: unknown name 'nothing' among"),
+        (["stages.train", "mfcc", "resnet18", "5"], "error: data/features/mfcc.h5 is missing; run `dvc repro features@mfcc`"),
+    ],
+)
+def test_bad_words_are_one_clear_error(project: Path, words: list[str], message: str) -> None:
+    done = subprocess.run(["python", "-m", *words], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
+    assert "Traceback" not in done.stderr
