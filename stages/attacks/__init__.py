@@ -27,7 +27,7 @@ class SearchParams(Parameters):
     start: Annotated[Number, Field(gt=0, le=1)]
     smallest: Annotated[Number, Field(gt=0, le=1)]
     factor: Annotated[Number, Field(gt=1, le=100)]
-    tolerance: Annotated[Number, Field(gt=0, le=10)]
+    tolerance: Annotated[Number, Field(ge=0.001, le=10)]
 
 
 class AttackParams(Parameters):
@@ -192,7 +192,8 @@ def _next_budget(cost: Tensor, failing: Tensor, search: SearchParams) -> Tensor:
 def _is_open(cost: Tensor, failing: Tensor, search: SearchParams) -> Tensor:
     bracketed = (failing > 0) & cost.isfinite()
     hopeless = cost.isinf() & (failing >= 1)
-    cheapest = cost <= search.smallest
+    # Within the tolerance: a perturbation of exactly this size is measured a rounding error larger.
+    cheapest = cost <= search.smallest * (1 + search.tolerance)
     return ~(hopeless | cheapest | (bracketed & (cost <= failing * (1 + search.tolerance))))
 
 

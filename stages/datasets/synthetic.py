@@ -33,6 +33,8 @@ TIMES = np.arange(SAMPLES) / SAMPLE_RATE
 
 TILT = (-6.0, 3.0)
 """Range of a recording's spectral slope, in dB an octave."""
+SLOPE_START = 100.0
+"""In Hz; below it the spectrum is level, or a rumble would bury the rest of a falling one."""
 UNEVENNESS = 6.0
 """Standard deviation of a recording's gains about that slope, in dB."""
 KNOTS = np.arange(-3, 4)
@@ -118,7 +120,7 @@ def _to_unit_loudness(signal: Signal) -> Signal:
 
 def _coloured(recording: Generator, signal: Signal) -> Signal:
     """Filter a signal, shape (SAMPLES,), with the random slope and the random gains of its recording."""
-    octaves = np.log2(np.fft.rfftfreq(SAMPLES, 1 / SAMPLE_RATE).clip(min=100) / 1000)
+    octaves = np.log2(np.fft.rfftfreq(SAMPLES, 1 / SAMPLE_RATE).clip(min=SLOPE_START) / 1000)
     gains = np.interp(octaves, KNOTS, recording.normal(0, UNEVENNESS, len(KNOTS)))
     gains += recording.uniform(*TILT) * octaves
     filtered: Signal = np.fft.irfft(np.fft.rfft(signal) * 10 ** (gains / 20), SAMPLES)
