@@ -35,9 +35,9 @@ def card(architecture: str, store: Features) -> Card:
 def write(path: Path, model: nn.Module, card: Card) -> None:
     """Write a model's weights and card."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    content = save(tensors, {name: json.dumps(value) for name, value in asdict(card).items()})
+    content = save(tensors, _as_texts(card))
     with files.replacing(path) as partial:
-        partial.write_bytes(content)
+        partial.write_bytes(_with_sorted_header(content))
 
 
 def read(path: Path, expected: Card, stage: str) -> nn.Module:
@@ -55,17 +55,33 @@ def read(path: Path, expected: Card, stage: str) -> nn.Module:
         raise InputError(f"{path} is missing; run `dvc repro {stage}`")
     try:
         with safe_open(path, framework="pt") as file:
-            found = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
+            found = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error}); remove it and run `dvc repro {stage}`") from None
-    _require_same(path, found, asdict(expected), stage)
+    _require_same(path, found, _as_texts(expected), stage)
     model = architectures.build(expected.architecture, len(expected.classes))
     model.load_state_dict(tensors)
     return model.eval()
 
 
-def _require_same(path: Path, found: dict[str, object], expected: dict[str, object], stage: str) -> None:
+def _as_texts(card: Card) -> dict[str, str]:
+    """The card as safetensors' metadata: texts as they are, lists as JSON."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in asdict(card).items()}
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """The same file with its header in a fixed order: safetensors writes metadata in a random one.
+
+    A file is the length of the header, 8 bytes, little-endian; the header, JSON, padded with spaces; the tensors.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    padded = header.ljust(-(-len(header) // 8) * 8)
+    return len(padded).to_bytes(8, "little") + padded + content[8 + length :]
+
+
+def _require_same(path: Path, found: dict[str, str], expected: dict[str, str], stage: str) -> None:
     for name, value in expected.items():
         if found.get(name) != value:
             raise InputError(

@@ -86,9 +86,7 @@ def test_a_clip_of_the_table_that_is_missing(esc50: Path, tmp_path: Path) -> Non
     ("source", "message"),
     [("", "dataset.source is empty"), ("nowhere", "'nowhere' does not exist"), ("empty", "'empty' is not ESC-10")],
 )
-def test_sources_that_hold_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str
-) -> None:
+def test_sources_that_hold_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     with pytest.raises(InputError, match=message):

@@ -111,7 +111,9 @@ def test_editing_an_architecture_reruns_its_cells_alone(project: Path) -> None:
     file = project / "stages/architectures/resnet18.py"
     before = file.read_text(encoding="utf-8")
     file.write_text(before + "# edited\n", encoding="utf-8")
-    changed = {line.rstrip(":") for line in run(project, "dvc", "status").splitlines() if line.endswith(":") and "@" in line}
+    changed = {
+        line.rstrip(":") for line in run(project, "dvc", "status").splitlines() if line.endswith(":") and "@" in line
+    }
     assert {name.strip().split("@")[0] for name in changed} >= {"train", "craft", "harden", "attack", "evaluate"}
     assert not any("features" in name for name in changed)
     file.write_text(before, encoding="utf-8")
@@ -129,7 +131,10 @@ def test_features_are_the_same_bytes_when_made_again(project: Path) -> None:
     [
         (["stages.train", "stft", "resnet56", "9"], "error: grid.fold: 9 is not a fold of the dataset"),
         (["stages.attack", "stft", "resnet18", "5", "baseline", "nothing"], "error: unknown name 'nothing' among"),
-        (["stages.train", "mfcc", "resnet18", "5"], "error: data/features/mfcc.h5 is missing; run `dvc repro features@mfcc`"),
+        (
+            ["stages.train", "mfcc", "resnet18", "5"],
+            "error: data/features/mfcc.h5 is missing; run `dvc repro features@mfcc`",
+        ),
     ],
 )
 def test_bad_words_are_one_clear_error(project: Path, words: list[str], message: str) -> None:

@@ -161,7 +161,10 @@ def write_cell(costs: list[float]) -> None:
             "checks": {"passed": 1},
         }
         report.write_json(CELL.metrics(model), metrics)
-        curves = {"bim": found["bim"].cost, **{name: evaluate.worst(found, size) for name, size in evaluate.WORST.items()}}
+        curves = {
+            "bim": found["bim"].cost,
+            **{name: evaluate.worst(found, size) for name, size in evaluate.WORST.items()},
+        }
         CELL.plots(model).mkdir(parents=True, exist_ok=True)
         evaluate.fooling_curves(curves, np.ones(6, bool)).to_csv(CELL.plots(model) / "fooling.csv", index=False)
         (CELL.plots(model) / "examples.png").write_bytes(figures.examples(found, ("dog", "rain")))
@@ -170,7 +173,12 @@ def write_cell(costs: list[float]) -> None:
 @pytest.mark.parametrize("costs", [COSTS, [np.inf] * 6], ids=["some fooled", "none fooled"])
 def test_the_page_stands_alone(folder: Path, costs: list[float]) -> None:
     text = (folder / "params.yaml").read_text(encoding="utf-8")
-    for old, new in {"[dwt_tonnetz]": "[stft]", "[resnet56]": "[resnet18]", "[5]": "[1]", "[fgsm, bim, cw]": "[bim]"}.items():
+    for old, new in {
+        "[dwt_tonnetz]": "[stft]",
+        "[resnet56]": "[resnet18]",
+        "[5]": "[1]",
+        "[fgsm, bim, cw]": "[bim]",
+    }.items():
         text = text.replace(old, new)
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     write_cell(costs)

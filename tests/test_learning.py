@@ -30,7 +30,9 @@ def small(classes: int = 3) -> nn.Module:
     return architectures.normalised(nn.Sequential(network, nn.Flatten(), nn.Linear(64, classes)))
 
 
-def trained(rng: np.random.Generator, compute: ComputeParams, **changes: float) -> tuple[nn.Module, list[learning.Epoch]]:
+def trained(
+    rng: np.random.Generator, compute: ComputeParams, **changes: float
+) -> tuple[nn.Module, list[learning.Epoch]]:
     made = store(rng)
     images, labels = torch.from_numpy(made.features), torch.from_numpy(made.labels)
     hardware.repeatable(0)
@@ -78,9 +80,7 @@ def test_the_same_seed_gives_the_same_weights(compute: ComputeParams) -> None:
 
 def test_the_best_epoch_is_kept(rng: np.random.Generator, compute: ComputeParams) -> None:
     made = store(rng)
-    lesson = Lesson(
-        torch.from_numpy(made.features), torch.from_numpy(made.labels), recipe(), AUGMENTATION, 0, compute
-    )
+    lesson = Lesson(torch.from_numpy(made.features), torch.from_numpy(made.labels), recipe(), AUGMENTATION, 0, compute)
     model, seen = small(), []
     values = iter([0.1, 0.9, 0.9, 0.2])
 
@@ -166,7 +166,9 @@ def test_model_files(tmp_path: Path, rng: np.random.Generator) -> None:
     first = path.read_bytes()
     checkpoints.write(path, model, card)
     assert path.read_bytes() == first
-    with pytest.raises(InputError, match="a model with architecture 'resnet18', not 'resnet56'; .* `dvc repro train@a`"):
+    with pytest.raises(
+        InputError, match="a model with architecture 'resnet18', not 'resnet56'; .* `dvc repro train@a`"
+    ):
         checkpoints.read(path, checkpoints.card("resnet56", made), "train@a")
     path.write_bytes(first[:1000])
     with pytest.raises(InputError, match="model.safetensors is damaged"):

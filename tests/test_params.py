@@ -35,15 +35,23 @@ def test_the_repositorys_own_parameters_pass() -> None:
         ("  eps: 0.02 ", "  eps: true ", "attack.eps: must be a number, not a truth value; found True"),
         ("  eps: 0.02 ", "  eps: .nan ", "attack.eps: .*finite number"),
         ("  epochs: 25 ", "  epochs: 2.5 ", "train.epochs: .*integer.*found 2.5"),
-        ("  source: \"\" ", "  #", "dataset.source: missing key"),
+        ('  source: "" ', "  #", "dataset.source: missing key"),
         ("seed: 0 ", "sead: 0 ", "seed: missing key"),
         ("seed: 0 ", "sead: 0\nseed: 0 ", "sead: unknown key; the keys here are: attack, attacks"),
         ("[resnet56]", "[resnet65]", "unknown name 'resnet65' among the architectures; there are: resnet18, resnet56"),
-        ("[dwt_tonnetz]", "[dwt_tonnets]", "unknown name 'dwt_tonnets' among the representations; there are: dwt, dwt_t"),
+        (
+            "[dwt_tonnetz]",
+            "[dwt_tonnets]",
+            "unknown name 'dwt_tonnets' among the representations; there are: dwt, dwt_t",
+        ),
         ("[fgsm, bim, cw]", "[fgsm, bin]", "unknown name 'bin' among the attacks; there are: bim, cw, fgsm"),
         ("method: pgd", "method: pdg", "unknown name 'pdg' among the defenses; there are: augment, pgd"),
         ("name: synthetic", "name: urban", "unknown name 'urban' among the datasets; there are: esc10, synthetic"),
-        ("wavelet: sym8", "wavelet: haha", "representations.dwt.wavelet: must be a discrete wavelet of PyWavelets: bior"),
+        (
+            "wavelet: sym8",
+            "wavelet: haha",
+            "representations.dwt.wavelet: must be a discrete wavelet of PyWavelets: bior",
+        ),
         ("seed: 0 ", "seed: [ ", "not valid YAML"),
     ],
 )
@@ -102,17 +110,27 @@ def tracked_keys() -> set[str]:
 def test_every_leaf_but_compute_is_tracked_by_a_stage() -> None:
     keys = tracked_keys()
     document = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    untracked = {leaf for leaf in leaves(document) if not any(leaf == key or leaf.startswith(key + ".") for key in keys)}
+    untracked = {
+        leaf for leaf in leaves(document) if not any(leaf == key or leaf.startswith(key + ".") for key in keys)
+    }
     assert untracked == {leaf for leaf in leaves(document) if leaf.startswith("compute.")}
 
 
 def test_every_leaf_has_a_comment() -> None:
     lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if re.match(r"\s*\w+: \S", line) and "#" not in line and not line.startswith("#")] == []
+    assert [
+        line for line in lines if re.match(r"\s*\w+: \S", line) and "#" not in line and not line.startswith("#")
+    ] == []
 
 
 def test_names_are_plain() -> None:
     grid = GridParams(representation=["stft"], architecture=["resnet18"], fold=[1], attack=["bim"])
     assert next(grid.pairs()) == ("stft", "resnet18")
-    for package in ("stages.datasets", "stages.defenses", representations.__name__, attacks.__name__, architectures.__name__):
+    for package in (
+        "stages.datasets",
+        "stages.defenses",
+        representations.__name__,
+        attacks.__name__,
+        architectures.__name__,
+    ):
         assert all(re.fullmatch("[a-z0-9_]+", name) for name in plugins.names(package))

@@ -16,6 +16,9 @@ from stages.representations import Image, Representation, pool
 TONNETZ_RADII = np.array([1.0, 1.0, 1.0, 1.0, 0.5, 0.5])
 """Largest absolute value of each tonnetz dimension: fifths, minor thirds, major thirds (Harte et al. 2006)."""
 
+SHORTEST_WINDOW = 1024
+"""Samples of the constant-Q transform's longest window at its lowest rate."""
+
 SMOOTHING_FRAMES = 1.0
 """Standard deviation of the Gaussian that smooths the tonnetz before its changes are measured."""
 
@@ -40,9 +43,11 @@ class Chromagram(Parameters):
             smoothed tonnetz moves between the frames before and after, mapped from [0, 2 sqrt(4.5)] (Harte, Sandler
             and Gasser 2006). Silence is 0 in the chroma, 0.5 in the tonnetz, 0 in the change.
         """
+        # The lowest octave is analysed after halving the rate octaves - 1 times, in windows that must find room.
+        longer = np.pad(waveform, (0, max(SHORTEST_WINDOW * 2 ** (self.octaves - 1) - len(waveform), 0)))
         chroma = librosa.feature.chroma_cqt(
-            y=waveform, sr=sample_rate, hop_length=self.hop_length, n_octaves=self.octaves, tuning=0.0
-        )
+            y=longer, sr=sample_rate, hop_length=self.hop_length, n_octaves=self.octaves, tuning=0.0
+        )[:, : 1 + len(waveform) // self.hop_length]
         tonnetz = librosa.feature.tonnetz(chroma=chroma, sr=sample_rate)
         scaled = 0.5 + tonnetz / (2 * TONNETZ_RADII[:, None])
         stacked = np.vstack([chroma, scaled, harmonic_change(tonnetz)[None]])
