@@ -65,7 +65,8 @@ def clips(rng: np.random.Generator, count: int = 20) -> Clips:
 
 
 @pytest.fixture
-def attack(request: pytest.FixtureRequest, folder: object) -> Attack:
+def attack(request: pytest.FixtureRequest) -> Attack:
+    request.getfixturevalue("folder")
     return attacks.load(request.param)
 
 
@@ -164,7 +165,7 @@ class Timid(MinimumNorm):
     def passes(self) -> int:
         return 1
 
-    def examples(self, model: object, images: Tensor, targets: Tensor) -> Tensor:
+    def examples(self, model: object, images: Tensor, targets: Tensor) -> Tensor:  # noqa: ARG002 - the interface
         return (images + 0.1 * self.effort).clamp(0, 1)
 
     def stronger(self) -> "Timid":

@@ -53,7 +53,7 @@ def test_an_interrupted_stage_does_not_look_finished(tmp_path: Path, sent: signa
 
 def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(0, 1000, 5))
-    monkeypatch.setattr(console.time, "monotonic", lambda: float(next(now)))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(now)))
     assert list(console.progress(range(10), what="work", total=10)) == list(range(10))
     lines = capsys.readouterr().err.splitlines()
     assert 3 <= len(lines) <= 5

@@ -44,10 +44,11 @@ def ran(output: str) -> set[str]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of its own, in which the small pipeline has run."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("stages", ".dvc", "params.yaml", "dvc.yaml", ".dvcignore", ".gitignore"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        ignored = {"ignore": shutil.ignore_patterns("cache", "tmp", "__pycache__")} if (ROOT / name).is_dir() else {}
-        copy(ROOT / name, folder / name, **ignored)  # type: ignore[operator]
+    for name in ("stages", ".dvc"):
+        ignored = shutil.ignore_patterns("cache", "tmp", "__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, folder / name)
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "config", "user.email", "tests@example.invalid")
     run(folder, "git", "config", "user.name", "tests")

@@ -96,7 +96,7 @@ def test_checks_fail_for_what_is_wrong() -> None:
     wrong = {"bim": store.label}
     planted = {
         "bounds_kept": replace(store, adversarial=store.adversarial + 1),
-        "sizes_confirmed": replace(store, size_l2=store.size_l2 / 2),
+        "sizes_confirmed": replace(store, size_l2=store.size_l2 / np.float32(2)),
         "unlimited_budget_fools": attack_store([0.01] * 5 + [np.inf]),
     }
     for name, bad in planted.items():

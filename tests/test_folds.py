@@ -19,7 +19,7 @@ def test_splits_are_disjoint_and_keep_groups_whole(seed: int, share: float, fold
     parts = [split.train, split.validation, split.test]
     assert sorted(np.concatenate(parts).tolist()) == list(range(120))
     groups = [set(made.groups[part]) for part in parts]
-    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+    assert sum(map(len, groups)) == len(set().union(*groups))
     assert set(made.folds[split.test]) == {fold}
     assert fold not in made.folds[np.concatenate(parts[:2])]
 

@@ -22,7 +22,7 @@ NETWORKS = plugins.names("stages.architectures")
 
 def recipe(**changes: float) -> LearningParams:
     values = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "weight_decay": 0.0, "label_smoothing": 0.0}
-    return LearningParams(**(values | changes))  # type: ignore[arg-type]
+    return LearningParams(**(values | changes))
 
 
 def small(classes: int = 3) -> nn.Module:
@@ -167,11 +167,11 @@ def test_model_files(tmp_path: Path, rng: np.random.Generator) -> None:
     checkpoints.write(path, model, card)
     assert path.read_bytes() == first
     with pytest.raises(
-        InputError, match="a model with architecture 'resnet18', not 'resnet56'; .* `dvc repro train@a`"
+        InputError, match=r"a model with architecture 'resnet18', not 'resnet56'; .* `dvc repro train@a`"
     ):
         checkpoints.read(path, checkpoints.card("resnet56", made), "train@a")
     path.write_bytes(first[:1000])
-    with pytest.raises(InputError, match="model.safetensors is damaged"):
+    with pytest.raises(InputError, match=r"model\.safetensors is damaged"):
         checkpoints.read(path, card, "train@a")
     with pytest.raises(InputError, match=r"gone is missing; run `dvc repro train@a`"):
         checkpoints.read(tmp_path / "gone", card, "train@a")

@@ -47,8 +47,8 @@ def test_images_are_finite_and_in_range(name: str, sound: str, rng: np.random.Ge
 @pytest.mark.parametrize("name", [name for name in NAMES if "tonnetz" not in name])
 def test_loudness_does_not_matter(name: str, rng: np.random.Generator) -> None:
     waveform = rng.standard_normal(RATE).astype(np.float32)
-    transform = representations.load(name)
-    np.testing.assert_allclose(transform.image(waveform, RATE), transform.image(waveform / 1000, RATE), atol=1e-4)
+    loud, quiet = (representations.load(name).image(each, RATE) for each in (waveform, waveform / np.float32(1000)))
+    assert np.abs(loud - quiet).max() < 1e-4
 
 
 @pytest.mark.parametrize("frequency", [500.0, 3000.0, 9000.0])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages import archives
+from stages import archives, files
 from stages.console import InputError
 from stages.datasets import Clip, Dataset
 
@@ -34,9 +34,10 @@ class ESC10(Dataset):
                     f"dataset.source {source!r} is not ESC-10: it holds neither meta/esc50.csv nor folders such as "
                     "'001 - Dog bark' with files such as 1-100032-A.ogg"
                 )
+            files.require_space(audio, sum(_size(original) for original in found.values()))
             for clip, original in found.items():
                 (audio / clip.path).parent.mkdir(parents=True, exist_ok=True)
-                _copy(original, audio / clip.path)
+                shutil.copyfile(original, audio / clip.path)
         return list(found)
 
 
@@ -80,8 +81,8 @@ def _from_esc50(root: Path) -> list[tuple[Clip, Path]]:
     return found
 
 
-def _copy(original: Path, target: Path) -> None:
+def _size(original: Path) -> int:
     try:
-        shutil.copyfile(original, target)
+        return original.stat().st_size
     except FileNotFoundError:
         raise InputError(f"{original} is named by meta/esc50.csv but is not there") from None

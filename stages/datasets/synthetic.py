@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 from numpy.random import Generator
 from pydantic import Field
 
-from stages import seeding
+from stages import files, seeding
 from stages.console import InputError
 from stages.datasets import Clip, Dataset
 from stages.params import Count
@@ -28,6 +28,9 @@ MOST_CLIPS_PER_RECORDING = 3
 SAMPLE_RATE = 22_050
 SECONDS = 5.0
 SAMPLES = round(SAMPLE_RATE * SECONDS)
+BYTES_PER_SAMPLE = 2
+WAV_HEADER = 44
+"""Bytes before the samples of a WAV file."""
 TIMES = np.arange(SAMPLES) / SAMPLE_RATE
 """In seconds, shape (SAMPLES,)."""
 
@@ -60,6 +63,7 @@ class Synthetic(Dataset):
                 'set it to "", or name the dataset to be read'
             )
         clips = [clip for label in SOUNDS for clip in _plan(label, self.clips_per_class, seed)]
+        files.require_space(audio, len(clips) * (BYTES_PER_SAMPLE * SAMPLES + WAV_HEADER))
         for label in SOUNDS:
             (audio / label).mkdir()
         Parallel(n_jobs=-1)(delayed(_write)(clip, seed, audio) for clip in clips)
