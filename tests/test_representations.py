@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import plugins, representations
+from stages.audio import Waveform
 from stages.representations import decibels, pool
 from stages.representations._chromagram import Chromagram, harmonic_change
 from stages.representations.dwt import DWT, packets
@@ -15,11 +16,11 @@ RATE = 22_050
 NAMES = plugins.names("stages.representations")
 
 
-def tone(frequency: float) -> representations.Waveform:
+def tone(frequency: float) -> Waveform:
     return np.sin(2 * np.pi * frequency * np.arange(RATE) / RATE).astype(np.float32)
 
 
-def click() -> representations.Waveform:
+def click() -> Waveform:
     waveform = np.zeros(RATE, np.float32)
     waveform[RATE // 2] = 1
     return waveform
