@@ -67,6 +67,12 @@ class Found:
     queries: Tensor
     """Forward and backward passes, shape (N,)."""
 
+    @classmethod
+    def nothing(cls, clips: Clips) -> "Found":
+        """Before the first try."""
+        count = len(clips)
+        return cls(clips.images.clone(), torch.full((count,), torch.inf), torch.zeros(count, dtype=torch.int64))
+
     @property
     def fooled(self) -> Tensor:
         """Whether an example was found, shape (N,)."""
@@ -98,6 +104,11 @@ class Attack(Parameters, ABC):
             what: the work, for progress.
             enough: share of fooled clips after which the search may end.
         """
+
+    @property
+    @abstractmethod
+    def passes(self) -> int:
+        """Forward and backward passes of one call of `examples`, a clip."""
 
     @abstractmethod
     def stronger(self) -> Self:
@@ -134,16 +145,9 @@ class FixedBudget(Attack, ABC):
             budget: largest size in the attack's norm, shape (batch, 1, 1, 1).
         """
 
-    @property
-    @abstractmethod
-    def passes(self) -> int:
-        """Forward and backward passes of one call of `examples`, a clip."""
-
     def search(self, victim: Victim, clips: Clips, search: SearchParams, what: str, enough: float = 1.0) -> Found:
         """Grow or shrink each clip's budget by a factor until it is bracketed, then bisect on a log scale."""
-        found = Found(
-            clips.images.clone(), torch.full((len(clips),), torch.inf), torch.zeros(len(clips), dtype=torch.int64)
-        )
+        found = Found.nothing(clips)
         failing = torch.zeros(len(clips))
         budget = torch.full((len(clips),), search.start)
         progress = Progress(what, len(clips))
@@ -207,16 +211,9 @@ class MinimumNorm(Attack, ABC):
     def examples(self, model: foolbox.PyTorchModel, images: Tensor, targets: Tensor) -> Tensor:
         """One example a clip, the clean one or silence where none was found, as Foolbox returns it."""
 
-    @property
-    @abstractmethod
-    def passes(self) -> int:
-        """Forward and backward passes of one call of `examples`, a clip."""
-
     def search(self, victim: Victim, clips: Clips, search: SearchParams, what: str, enough: float = 1.0) -> Found:
         """One run, then the cheapest multiple of each perturbation that fools the victim."""
-        found = Found(
-            clips.images.clone(), torch.full((len(clips),), torch.inf), torch.zeros(len(clips), dtype=torch.int64)
-        )
+        found = Found.nothing(clips)
         progress = Progress(what, len(clips))
         model = victim.exposed()
         for part in torch.arange(len(clips)).split(victim.compute.batch_size):
