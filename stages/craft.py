@@ -4,12 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages import attacks, checkpoints, console, crafting, folds, hardware, params, paths, stores
+from stages import attacks, console, crafting, params, stores, trials
 from stages.attacks import SearchParams
-from stages.compute import ComputeParams
 from stages.params import Name, Number, Parameters
-from stages.paths import Cell
-from stages.prediction import Victim
 
 
 class CraftParams(Parameters):
@@ -22,17 +19,10 @@ class CraftParams(Parameters):
 
 def main(representation: str, architecture: str, fold: str) -> None:
     """Write training.h5: the training clips, and examples that fool the baseline on enough of them."""
-    cell = Cell(representation, architecture, int(fold))
     settings: CraftParams = params.read("craft", CraftParams)
-    compute: ComputeParams = params.read("compute", ComputeParams)
-    seed: int = params.read("seed", params.Seed)
-    share: float = params.read("dataset.validation_share", params.Number)
     attack = attacks.load(settings.attack)
-    store = stores.read_features(paths.features(representation), f"features@{representation}")
-    split = folds.split(store, cell.fold, share, seed)
-    hardware.repeatable(seed)
-    card = checkpoints.card(architecture, store)
-    victim = Victim(checkpoints.read(cell.model("baseline"), card, cell.stage("baseline")), compute)
+    trial = trials.begin(representation, architecture, fold)
+    victim = trial.victim("baseline")
     attributes = {
         "attack": settings.attack,
         "parameters": attack.model_dump_json(),
@@ -40,12 +30,12 @@ def main(representation: str, architecture: str, fold: str) -> None:
         "eps": settings.search.start,
         "norm": attack.norm,
     }
-    training = crafting.case(victim, store, split.train, seed)
-    what = f"crafting by {settings.attack}, {cell}"
+    training = crafting.case(victim, trial.store, trial.split.train, trial.seed)
+    what = f"crafting by {settings.attack}, {trial.cell}"
     crafted = crafting.attacked(training, victim, attack, settings.search, what, attributes, settings.fooling_rate)
     fooled = crafted.success.sum() / max(crafted.eligible.sum(), 1)
-    console.say(f"{cell}: {fooled:.1%} of {crafted.eligible.sum()} eligible training clips fooled")
-    stores.write_adversarial(cell.crafted(), crafted)
+    console.say(f"{trial.cell}: {fooled:.1%} of {crafted.eligible.sum()} eligible training clips fooled")
+    stores.write_adversarial(trial.cell.crafted(), crafted)
 
 
 if __name__ == "__main__":

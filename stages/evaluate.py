@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from stages import checkpoints, checks, console, figures, files, folds, hardware, params, paths, robustness, stores
+from stages import checks, console, figures, files, params, robustness, stores, trials
 from stages.attacks import AttackParams
-from stages.compute import ComputeParams
 from stages.grid import Names
 from stages.paths import Cell
 from stages.prediction import Victim
@@ -23,18 +22,11 @@ Stores = Mapping[str, Adversarial]
 
 def main(representation: str, architecture: str, fold: str, victim: str) -> None:
     """Write the metrics, and the tables and pictures for plots."""
-    cell = Cell(representation, architecture, int(fold))
     eps: float = params.read("attack", AttackParams).eps
     names: list[str] = params.read("grid.attack", Names)
-    compute: ComputeParams = params.read("compute", ComputeParams)
-    seed: int = params.read("seed", params.Seed)
-    share: float = params.read("dataset.validation_share", params.Number)
-    store = stores.read_features(paths.features(representation), f"features@{representation}")
-    test = folds.split(store, cell.fold, share, seed).test
-    hardware.repeatable(seed)
-    model = Victim(
-        checkpoints.read(cell.model(victim), checkpoints.card(architecture, store), cell.stage(victim)), compute
-    )
+    trial = trials.begin(representation, architecture, fold)
+    cell, store, test = trial.cell, trial.store, trial.split.test
+    model = trial.victim(victim)
     predicted = predictions(model, store.features[test])
     found = {name: read_attack(cell, victim, name) for name in names}
     metrics: dict[str, Any] = {
@@ -53,8 +45,7 @@ def main(representation: str, architecture: str, fold: str, victim: str) -> None
 
 def read_attack(cell: Cell, victim: str, attack: str) -> Adversarial:
     """The adversarial store of an attack on a victim of the cell."""
-    stage = f"attack@{cell.representation}-{cell.architecture}-{cell.fold}-{victim}-{attack}"
-    return stores.read_adversarial(cell.attack(victim, attack), stage)
+    return stores.read_adversarial(cell.attack(victim, attack), cell.stage("attack", victim, attack))
 
 
 def predictions(victim: Victim, images: stores.Images) -> Integers:

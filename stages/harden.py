@@ -8,16 +8,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages import checkpoints, console, crafting, defenses, folds, hardware, learning, params, paths, stores
+from stages import checkpoints, console, crafting, defenses, learning, params, stores, trials
 from stages.attacks._descent import descend
 from stages.augmentation import AugmentationParams
-from stages.compute import ComputeParams
 from stages.defenses import Defense
 from stages.learning import Batch, LearningParams, Lesson, Score
 from stages.params import Count, Name, Number, Parameters
-from stages.paths import Cell
 from stages.prediction import Victim
-from stages.stores import Adversarial, Features
+from stages.stores import Adversarial
+from stages.trials import Trial
 
 
 class ProbeParams(Parameters):
@@ -48,79 +47,64 @@ class Mixture:
     """Whether crafting succeeded, shape (N,)."""
     share: float
     classes: int
-    seed: int
-    augmentation: AugmentationParams
-    compute: ComputeParams
+    lesson: Lesson
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
         """The images of a batch."""
-        chosen = defenses.drawn_crafted(batch, self.exists, self.share, self.seed)
-        targets = defenses.random_targets(batch, self.classes, len(self.exists), self.seed)
+        chosen = defenses.drawn_crafted(batch, self.exists, self.share, self.lesson.seed)
+        targets = defenses.random_targets(batch, self.classes, len(self.exists), self.lesson.seed)
         images = batch.images.clone()
-        images[chosen] = batch.like(self.crafted, self.augmentation)[chosen]
-        images[~chosen] = self.defense.images(model, images[~chosen], targets[~chosen], self.compute)
+        images[chosen] = batch.like(self.crafted, self.lesson.augmentation)[chosen]
+        images[~chosen] = self.defense.images(model, images[~chosen], targets[~chosen], self.lesson.compute)
         return images
 
 
 def main(representation: str, architecture: str, fold: str) -> None:
     """Write the hardened weights and their training curve."""
-    cell = Cell(representation, architecture, int(fold))
     settings: HardenParams = params.read("harden", HardenParams)
     augmentation: AugmentationParams = params.read("augmentation", AugmentationParams)
-    compute: ComputeParams = params.read("compute", ComputeParams)
-    seed: int = params.read("seed", params.Seed)
-    share: float = params.read("dataset.validation_share", params.Number)
     defense = defenses.load(settings.method)
-    store = stores.read_features(paths.features(representation), f"features@{representation}")
-    split = folds.split(store, cell.fold, share, seed)
-    hardware.repeatable(seed)
-    card = checkpoints.card(architecture, store)
-    model = checkpoints.read(cell.model("baseline"), card, cell.stage("baseline"))
-    crafted = crafted_clips(cell, store, split)
-    images, labels = (learning.select(values, split.train) for values in (store.features, store.labels))
-    lesson = Lesson(images, labels, settings.learning, augmentation, seed, compute)
+    trial = trials.begin(representation, architecture, fold)
+    model = trial.model("baseline")
+    crafted = crafted_clips(trial)
+    lesson = Lesson(*trial.clips(trial.split.train), settings.learning, augmentation, trial.seed, trial.compute)
     mixture = Mixture(
         defense,
         torch.from_numpy(crafted.adversarial),
         torch.from_numpy(crafted.success),
         settings.crafted_share,
-        len(store.classes),
-        seed,
-        augmentation,
-        compute,
+        len(trial.store.classes),
+        lesson,
     )
-    probe = Probe(settings.probe, store, split, seed, compute)
-    curve = learning.fit(model, lesson, probe, mixture, f"harden {cell}")
-    checkpoints.write(cell.model("hardened"), model, card)
-    learning.write_curve(cell.curve("hardened"), curve)
+    curve = learning.fit(model, lesson, Probe(settings.probe, trial), mixture, f"harden {trial.cell}")
+    checkpoints.write(trial.cell.model("hardened"), model, trial.card)
+    learning.write_curve(trial.cell.curve("hardened"), curve)
 
 
-def crafted_clips(cell: Cell, store: Features, split: folds.Split) -> Adversarial:
+def crafted_clips(trial: Trial) -> Adversarial:
     """The adversarial training set.
 
     Raises:
         InputError: it is of other clips than those that are trained on.
     """
-    stage = f"craft@{cell.representation}-{cell.architecture}-{cell.fold}"
-    crafted = stores.read_adversarial(cell.crafted(), stage)
-    if not np.array_equal(crafted.clip, store.clips[split.train]):
-        raise console.InputError(f"{cell.crafted()} holds other clips than the training set; run `dvc repro {stage}`")
+    file, stage = trial.cell.crafted(), trial.cell.stage("craft")
+    crafted = stores.read_adversarial(file, stage)
+    if not np.array_equal(crafted.clip, trial.store.clips[trial.split.train]):
+        raise console.InputError(f"{file} holds other clips than the training set; run `dvc repro {stage}`")
     return crafted
 
 
 class Probe:
     """Judges a model in hardening: validation clips that stay right under a short targeted attack."""
 
-    def __init__(
-        self, settings: ProbeParams, store: Features, split: folds.Split, seed: int, compute: ComputeParams
-    ) -> None:
-        self.settings, self.store, self.positions = settings, store, split.validation
-        self.seed, self.compute = seed, compute
+    def __init__(self, settings: ProbeParams, trial: Trial) -> None:
+        self.settings, self.trial = settings, trial
 
     def __call__(self, model: nn.Module) -> Score:
         """The mean of clean and robust accuracy: robustness that costs as much accuracy as it brings is no gain."""
-        victim = Victim(model, self.compute)
-        case = crafting.case(victim, self.store, self.positions, self.seed)
+        trial = self.trial
+        victim = Victim(model, trial.compute)
+        case = crafting.case(victim, trial.store, trial.split.validation, trial.seed)
         clips = case.clips()
         settings, exposed, held = self.settings, victim.exposed(), 0
         for images, targets in zip(victim.batches(clips.images), victim.batches(clips.targets), strict=True):

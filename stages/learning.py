@@ -17,7 +17,6 @@ from stages.augmentation import AugmentationParams
 from stages.compute import ComputeParams
 from stages.console import InputError, Progress
 from stages.params import Count, Number, Parameters
-from stages.stores import Integers
 
 
 class LearningParams(Parameters):
@@ -171,11 +170,6 @@ def _step(
 def _require_finite(loss: Tensor, epoch: int) -> None:
     if not torch.isfinite(loss):
         raise InputError(f"the loss is {loss.item()} in epoch {epoch}: lower the learning rate")
-
-
-def select(images: object, positions: Integers) -> Tensor:
-    """The images or labels at some positions, as a tensor."""
-    return torch.from_numpy(images[positions])  # type: ignore[index]
 
 
 def write_curve(path: Path, curve: list[Epoch]) -> None:

@@ -32,10 +32,13 @@ class Cell:
     def _folder(self) -> Path:
         return Path(self.representation) / self.architecture / f"fold{self.fold}"
 
-    def stage(self, victim: str) -> str:
+    def stage(self, verb: str, *more: str) -> str:
+        """The DVC stage of this cell, such as `train@stft-resnet18-5`."""
+        return f"{verb}@" + "-".join([self.representation, self.architecture, str(self.fold), *more])
+
+    def writer(self, victim: str) -> str:
         """The DVC stage that writes the weights of `baseline` or `hardened`."""
-        verb = {"baseline": "train", "hardened": "harden"}[victim]
-        return f"{verb}@{self.representation}-{self.architecture}-{self.fold}"
+        return self.stage({"baseline": "train", "hardened": "harden"}[victim])
 
     def model(self, victim: str) -> Path:
         """Weights of `baseline` or `hardened`."""

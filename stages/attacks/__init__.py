@@ -153,7 +153,7 @@ class FixedBudget(Attack, ABC):
         progress = Progress(what, len(clips))
         open_rows = torch.arange(len(clips))
         model = victim.exposed()
-        while len(open_rows) and not (enough < 1 and found.fooled.float().mean() >= enough):
+        while len(open_rows) and (enough == 1 or found.fooled.float().mean() < enough):
             self._probe(victim, model, clips, found, open_rows, budget, failing)
             budget = _next_budget(found.cost, failing, search)
             still = open_rows[_is_open(found.cost, failing, search)[open_rows]]
