@@ -1,9 +1,12 @@
 """Archives, unpacked without letting them write anywhere else."""
 
+import lzma
+import re
 import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -13,6 +16,22 @@ from stages.console import InputError
 
 MOST_FILES = 1_000_000
 MOST_BYTES = 100 * 10**9
+LARGEST_RATIO = 200
+"""Of the unpacked size to the packed one, above the first 100 MB: sound does not shrink so much, bombs do."""
+FREE_OF_RATIO = 10**8
+
+DRIVE = re.compile(r"[A-Za-z]:")
+
+DAMAGES = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
+"""What the libraries raise on archives that are cut off, encrypted or of unknown compression."""
 
 
 def is_archive(path: Path) -> bool:
@@ -24,32 +43,42 @@ def extract(archive: Path, folder: Path) -> None:
     """Unpack the regular files of a zip or tar into a new folder.
 
     Raises:
-        InputError: the archive is damaged, names a file outside of the folder, holds links or devices, or is absurdly
-            large.
+        InputError: the archive is damaged, names a file twice or outside of the folder, holds links or devices, or is
+            absurdly large.
     """
     opened = _zip_files if zipfile.is_zipfile(archive) else _tar_files
     count = size = 0
+    limit = min(MOST_BYTES, FREE_OF_RATIO + LARGEST_RATIO * archive.stat().st_size)
     try:
         for name, length, file in opened(archive):
             count, size = count + 1, size + length
-            if count > MOST_FILES or size > MOST_BYTES:
-                raise InputError(f"{archive}: more than {MOST_FILES} files or {MOST_BYTES} bytes; not unpacked")
-            _write(file, folder / _inside(archive, name), length)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+            if count > MOST_FILES or size > limit:
+                raise InputError(f"{archive}: unpacks to more than {MOST_FILES} files or {limit} bytes; not unpacked")
+            _write(archive, file, folder / _inside(archive, name), length)
+    except DAMAGES as error:
+        raise InputError(f"{archive} is damaged: {error}") from None
+    except OSError as error:
+        if files.is_disk_full(error):
+            raise
         raise InputError(f"{archive} is damaged: {error}") from None
 
 
 def _inside(archive: Path, name: str) -> PurePosixPath:
     path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in name:
+    if path.is_absolute() or ".." in path.parts or DRIVE.match(name):
         raise InputError(f"{archive}: {name!r} would be written outside of its folder; not unpacked")
     return path
 
 
-def _write(source: IO[bytes], target: Path, size: int) -> None:
+def _write(archive: Path, source: IO[bytes], target: Path, size: int) -> None:
     files.require_space(target.parent, size)
-    with target.open("xb") as copy:
-        shutil.copyfileobj(source, copy)
+    try:
+        with files.disk(target), target.open("xb") as copy:
+            shutil.copyfileobj(source, copy)
+    except FileExistsError:
+        raise InputError(f"{archive}: {target.name!r} stands in it twice; not unpacked") from None
+    if target.stat().st_size != size:
+        raise InputError(f"{archive} is damaged: {target.name!r} ends early")
 
 
 def _zip_files(archive: Path) -> Iterator[tuple[str, int, IO[bytes]]]:

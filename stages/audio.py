@@ -1,5 +1,7 @@
 """Sound files to waveforms: decoded, mixed to mono, resampled, of one duration."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +15,12 @@ from stages.console import InputError
 from stages.params import Count, Number, Parameters
 
 Waveform = npt.NDArray[np.float32]
+
+BLOCK = 2**16
+"""Frames decoded at a time."""
+
+MARGIN = 0.1
+"""Seconds that are read beyond each end of a crop."""
 
 
 class AudioParams(Parameters):
@@ -28,25 +36,25 @@ class AudioParams(Parameters):
 
 
 def seconds(path: Path) -> float:
-    """Duration of a sound file, read from its header.
+    """Duration of a sound file, all of it decoded, a block at a time.
 
     Raises:
-        InputError: the file is not sound that libsndfile reads, or is empty.
+        InputError: the file is not sound that libsndfile reads, is empty, or holds samples that are not finite.
     """
-    try:
-        header = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise InputError(f"{path} cannot be read as sound: {error}") from None
-    if header.frames <= 0 or header.samplerate <= 0:
-        raise InputError(f"{path} holds no sound: {header.frames} frames at {header.samplerate} Hz")
-    return float(header.frames / header.samplerate)
+    with _opened(path) as file:
+        frames = 0
+        for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
+            _require_finite(path, block)
+            frames += len(block)
+        _require_frames(path, frames)
+        return float(frames / file.samplerate)
 
 
 def load(path: Path, params: AudioParams) -> Waveform:
     """Decode a file to mono at the sample rate and duration asked for.
 
     Channels are averaged; soxr resamples; longer clips are cropped and shorter ones padded with zeros, both about
-    their centre.
+    their centre. Of a long file only the centre is read, and a margin that the resampling filter reaches into.
 
     Returns:
         shape (samples,), float32, in about [-1, 1].
@@ -54,16 +62,39 @@ def load(path: Path, params: AudioParams) -> Waveform:
     Raises:
         InputError: the file is not sound, is empty, or holds samples that are not finite.
     """
-    try:
-        channels, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise InputError(f"{path} cannot be read as sound: {error}") from None
-    if not len(channels):
-        raise InputError(f"{path} holds no sound: 0 frames")
-    if not np.isfinite(channels).all():
-        raise InputError(f"{path} holds samples that are not finite numbers")
+    with _opened(path) as file:
+        wanted = round((params.duration + 2 * MARGIN) * file.samplerate)
+        if file.frames > wanted and file.seekable():
+            file.seek((file.frames - wanted) // 2)
+        else:
+            wanted = -1
+        channels = file.read(wanted, dtype="float32", always_2d=True)
+        rate = file.samplerate
+    _require_frames(path, len(channels))
+    _require_finite(path, channels)
     waveform = soxr.resample(channels.mean(axis=1), rate, params.sample_rate, quality="HQ")
     return fix_duration(waveform, params.samples)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    try:
+        with soundfile.SoundFile(path) as file:
+            yield file
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"{path} cannot be read as sound: {error.error_string}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as sound: {error.strerror}") from None
+
+
+def _require_frames(path: Path, frames: int) -> None:
+    if not frames:
+        raise InputError(f"{path} holds no sound: 0 frames")
+
+
+def _require_finite(path: Path, channels: Waveform) -> None:
+    if not np.isfinite(channels).all():
+        raise InputError(f"{path} holds samples that are not finite numbers")
 
 
 def fix_duration(waveform: Waveform, samples: int) -> Waveform:

@@ -1,16 +1,22 @@
 """Stage `download`: a dataset's recordings, as sound files and a table of clips."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import joblib
 import pandas as pd
 from pydantic import Field
 
-from stages import audio, console, datasets, files, params, paths
+from stages import audio, clips, console, datasets, files, params, paths, sources
+from stages.compute import ComputeParams
 from stages.console import InputError
 from stages.datasets import Clip
-from stages.params import Name, Parameters
+from stages.params import Name, Number, Parameters
+
+MOST_NAMED = 20
+"""Bad clips that an error names one by one."""
 
 
 class SourceParams(Parameters):
@@ -18,49 +24,97 @@ class SourceParams(Parameters):
 
     name: Name
     source: str
-    validation_share: Annotated[params.Number, Field(gt=0, lt=0.5)]
+    on_error: Literal["error", "skip"]
+    most_rejected: Annotated[Number, Field(ge=0, lt=1)]
+    validation_share: Annotated[Number, Field(gt=0, lt=0.5)]
 
 
 def main() -> None:
-    """Write data/raw/clips.csv and data/raw/audio/, both or neither."""
+    """Write data/raw/clips.csv, data/raw/audio/ and data/raw/rejected.csv, all or none."""
     source: SourceParams = params.read("dataset", SourceParams)
+    compute: ComputeParams = params.read("compute", ComputeParams)
     seed: int = params.read("seed", params.Seed)
     dataset = datasets.load(source.name)
-    paths.CLIPS.unlink(missing_ok=True)
+    for old in (paths.CLIPS, paths.REJECTED):
+        files.remove(old)
     with files.replacing(paths.AUDIO) as folder:
         folder.mkdir(parents=True)
-        table = tabulate(dataset.collect(source.source, seed, folder), folder)
-    with files.replacing(paths.CLIPS) as file:
-        table.to_csv(file, index=False, lineterminator="\n")
+        collected = dataset.collect(source.source, seed, folder)
+        refuse_split_groups(collected.clips)
+        durations, unreadable = listen(collected.clips, folder.absolute(), compute.processes)
+        rejected = {**collected.rejected, **unreadable}
+        refuse_too_many(rejected, len(durations), source)
+    write_rejected(rejected)
+    table = clips.write(paths.CLIPS, rows(collected.clips, durations))
+    sources.watch(source.source)
     console.say(f"{source.name}: {len(table)} clips of {table.label.nunique()} classes in {table.fold.nunique()} folds")
 
 
-def tabulate(clips: list[Clip], folder: Path) -> pd.DataFrame:
-    """The table of clips, sorted by path: path, label, fold, group, duration in seconds.
+def listen(found: list[Clip], folder: Path, processes: int) -> tuple[dict[str, float], dict[str, str]]:
+    """Decode every clip: the durations, in seconds, of those that can be used; why the others cannot, their files gone.
+
+    Args:
+        found: their files are in the folder.
+        folder: of the audio.
+        processes: that decode at a time.
+    """
+    durations, rejected = {}, {}
+    tasks = (joblib.delayed(_listen)(folder / clip.path) for clip in found)
+    heard = joblib.Parallel(n_jobs=processes, return_as="generator")(tasks)
+    for clip, (seconds, reason) in zip(found, console.progress(heard, what="decoding", total=len(found)), strict=True):
+        if reason:
+            rejected[clip.path] = reason
+            (folder / clip.path).unlink()
+        else:
+            durations[clip.path] = seconds
+    return durations, rejected
+
+
+def _listen(file: Path) -> tuple[float, str]:
+    try:
+        return audio.seconds(file), ""
+    except InputError as error:
+        return 0.0, str(error).removeprefix(f"{file} ")
+
+
+def refuse_too_many(rejected: Mapping[str, str], accepted: int, source: SourceParams) -> None:
+    """Say how many clips are left out.
 
     Raises:
-        InputError: there are no clips, a file is not sound, or a group stands in two folds.
+        InputError: no clip is left, or more are bad than params.yaml lets pass; it names them.
     """
-    if not clips:
-        raise InputError("the dataset holds no clips")
-    refuse_split_groups(clips)
-    rows = [
-        {
-            "path": f"{paths.AUDIO.name}/{clip.path}",
-            "label": clip.label,
-            "fold": clip.fold,
-            "group": clip.group,
-            "duration": round(audio.seconds(folder / clip.path), 6),
-        }
-        for clip in clips
+    allowed = source.most_rejected * (len(rejected) + accepted) if source.on_error == "skip" else 0
+    if not rejected and accepted:
+        return
+    named = "\n".join(f"{path}: {reason}" for path, reason in sorted(rejected.items())[:MOST_NAMED])
+    if len(rejected) > allowed or not accepted:
+        raise InputError(
+            f"{len(rejected)} of {len(rejected) + accepted} clips cannot be used, {int(allowed)} may be left out "
+            f"(dataset.on_error: {source.on_error}, dataset.most_rejected: {source.most_rejected:g})\n{named}"
+        )
+    console.say(f"{len(rejected)} clips cannot be used and are left out, as listed in {paths.REJECTED}")
+
+
+def rows(found: list[Clip], durations: Mapping[str, float]) -> list[tuple[str, str, int, str, float]]:
+    """The table's rows, of the clips with a duration, in seconds."""
+    return [
+        (f"{paths.AUDIO.name}/{clip.path}", clip.label, clip.fold, clip.group, round(durations[clip.path], 6))
+        for clip in found
+        if clip.path in durations
     ]
-    return pd.DataFrame(rows).sort_values("path", ignore_index=True)
 
 
-def refuse_split_groups(clips: list[Clip]) -> None:
+def write_rejected(rejected: Mapping[str, str]) -> None:
+    """Write data/raw/rejected.csv, empty but for its header where every clip can be used."""
+    with files.replacing(paths.REJECTED) as partial:
+        table = pd.DataFrame(sorted(rejected.items()), columns=["path", "reason"])
+        table.to_csv(partial, index=False, lineterminator="\n")
+
+
+def refuse_split_groups(found: list[Clip]) -> None:
     """Raise an InputError that names the first group whose clips stand in more than one fold."""
     folds = defaultdict(set)
-    for clip in clips:
+    for clip in found:
         folds[clip.group].add(clip.fold)
     for group, its_folds in folds.items():
         if len(its_folds) > 1:

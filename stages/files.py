@@ -24,18 +24,45 @@ def replacing(target: Path) -> Iterator[Path]:
     partial = target.with_name(f".{target.name}.partial")
     remove(partial)
     try:
-        yield partial
-        if partial.is_file():
-            _flush_to_disk(partial)
-        elif target.is_dir():
-            remove(target)
-        partial.replace(target)
+        with disk(target):
+            yield partial
+            if partial.is_file():
+                _flush_to_disk(partial)
+            elif target.is_dir():
+                remove(target)
+            partial.replace(target)
+    finally:
+        remove(partial)
+
+
+@contextmanager
+def disk(target: Path) -> Iterator[None]:
+    """Say clearly that the disk is full, if it is while `target` is written.
+
+    Raises:
+        InputError: the disk is full.
+    """
+    try:
+        yield
     except OSError as error:
         if is_disk_full(error):
             raise InputError(f"no space left on the disk while writing {target}; free some and run again") from error
         raise
-    finally:
-        remove(partial)
+
+
+def link(original: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the file system cannot do that.
+
+    Args:
+        original: an existing file.
+        target: a new name; its folder is made.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(original.resolve())
+    except OSError:
+        with disk(target):
+            shutil.copyfile(original, target)
 
 
 def remove(path: Path) -> None:

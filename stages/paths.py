@@ -6,6 +6,8 @@ from pathlib import Path
 RAW = Path("data/raw")
 CLIPS = RAW / "clips.csv"
 AUDIO = RAW / "audio"
+REJECTED = RAW / "rejected.csv"
+SOURCE = Path("data/source")
 METRICS = Path("metrics")
 SUMMARY = METRICS / "summary.json"
 COMPARISON = METRICS / "comparison.json"

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,3 +49,38 @@ def test_files_that_are_not_sound(tmp_path: Path) -> None:
             read(tmp_path / "empty.wav")
     with pytest.raises(InputError, match=r"nan\.wav holds samples that are not finite"):
         audio.load(tmp_path / "nan.wav", PARAMS)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "IMA_ADPCM", "ULAW"])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_every_common_coding(tmp_path: Path, subtype: str, channels: int) -> None:
+    if subtype == "IMA_ADPCM" and channels > 2:
+        pytest.skip("ADPCM has two channels at most")
+    tone = 0.5 * np.sin(2 * np.pi * 500 * np.arange(8000) / 8000)
+    soundfile.write(tmp_path / "tone.wav", np.stack([tone] * channels, axis=1), 8000, subtype=subtype)
+    assert audio.seconds(tmp_path / "tone.wav") == pytest.approx(1, abs=0.07)
+    waveform = audio.load(tmp_path / "tone.wav", PARAMS)
+    assert np.abs(waveform).max() == pytest.approx(0.5, abs=0.05)
+
+
+def test_channels_are_averaged(tmp_path: Path) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 500 * np.arange(16_000) / 16_000)
+    soundfile.write(tmp_path / "tone.wav", np.stack([tone, -tone], axis=1), 16_000, subtype="FLOAT")
+    assert np.abs(audio.load(tmp_path / "tone.wav", PARAMS)).max() < 1e-6
+
+
+def test_of_a_long_file_only_the_centre_is_read(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).standard_normal(8000 * 600).astype(np.float32) / 10
+    soundfile.write(tmp_path / "long.wav", noise, 8000, subtype="FLOAT")
+    assert audio.seconds(tmp_path / "long.wav") == 600
+    whole = audio.fix_duration(soxr.resample(noise, 8000, 16_000, quality="HQ"), 16_000)
+    np.testing.assert_allclose(audio.load(tmp_path / "long.wav", PARAMS), whole, atol=1e-4)
+
+
+def test_ten_milliseconds_are_padded_and_silence_stays(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "short.wav", np.full(80, 0.5), 8000)
+    waveform = audio.load(tmp_path / "short.wav", PARAMS)
+    assert waveform.shape == (16_000,)
+    assert np.flatnonzero(np.abs(waveform) > 0.1).mean() == pytest.approx(8000, abs=5)
+    soundfile.write(tmp_path / "silence.wav", np.zeros(8000), 8000)
+    assert not audio.load(tmp_path / "silence.wav", PARAMS).any()

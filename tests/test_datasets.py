@@ -1,19 +1,25 @@
-"""ESC-10 from folders and archives; what is refused."""
+"""Data sets of files: their layouts, folders and archives of them, what is refused."""
 
+import hashlib
+import re
 import tarfile
 import zipfile
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pooch
 import pytest
 import soundfile
 
-from stages import archives, datasets, download, paths, plugins
+from stages import datasets, download, downloads, params, paths, plugins, publications
 from stages.console import InputError
-from stages.datasets import Clip
+from stages.datasets import Clip, _esc50
 from stages.datasets.esc10 import ESC10
+from stages.datasets.esc50 import ESC50
+from stages.datasets.folder import Folder
+from stages.datasets.urbansound8k import UrbanSound8K
+from stages.publications import Publication
 
 
 def write_sound(path: Path, seconds: float = 0.2) -> None:
@@ -58,72 +64,154 @@ def tarred(root: Path) -> Path:
     return archive
 
 
+@pytest.fixture
+def urbansound8k(tmp_path: Path) -> Path:
+    root = tmp_path / "UrbanSound8K"
+    rows = [("7-3-0-0.wav", 7, 1, "dog_bark"), ("7-3-0-1.wav", 7, 1, "dog_bark"), ("8-8-0-0.wav", 8, 2, "siren")]
+    table = pd.DataFrame(rows, columns=["slice_file_name", "fsID", "fold", "class"])
+    for name, _, fold, _ in rows:
+        write_sound(root / f"audio/fold{fold}/{name}")
+    (root / "metadata").mkdir()
+    table.to_csv(root / "metadata/UrbanSound8K.csv", index=False)
+    return root
+
+
+@pytest.fixture
+def audio(folder: Path) -> Path:
+    """Where the clips go, in a working folder."""
+    (made := folder / "audio").mkdir()
+    return made
+
+
 @pytest.mark.parametrize("packed", [lambda root: root, zipped, tarred], ids=["folder", "zip", "tar"])
-def test_esc10s_own_layout(esc10: Path, packed: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    source = packed(esc10)  # type: ignore[operator]
-    (audio := tmp_path / "audio").mkdir()
-    clips = ESC10().collect(str(source), 0, audio)
-    assert clips[0] == Clip("dog_bark/1-101-A.wav", "dog_bark", 1, "101")
-    assert len(clips) == 4
-    assert all((audio / clip.path).is_file() for clip in clips)
-    assert list(tmp_path.glob(".unpacked-*")) == []
+def test_esc10s_own_layout(esc10: Path, packed: object, audio: Path) -> None:
+    collected = ESC10().collect(str(packed(esc10)), 0, audio)  # type: ignore[operator]
+    assert collected.clips[0] == Clip("dog_bark/1-101-A.wav", "dog_bark", 1, "101")
+    assert len(collected.clips) == 4
+    assert not collected.rejected
+    assert all((audio / clip.path).is_file() for clip in collected.clips)
+    assert not list(paths.RAW.glob(".unpacked-*"))
 
 
-def test_esc50s_layout(esc50: Path, tmp_path: Path) -> None:
-    (audio := tmp_path / "audio").mkdir()
-    assert ESC10().collect(str(esc50), 0, audio) == [Clip("dog/1-1-A-0.wav", "dog", 1, "1")]
+def test_esc50s_layout(esc50: Path, audio: Path) -> None:
+    assert ESC10().collect(str(esc50), 0, audio).clips == [Clip("dog/1-1-A-0.wav", "dog", 1, "1")]
+    (other := audio.parent / "other").mkdir()
+    assert {clip.label for clip in ESC50().collect(str(esc50), 0, other).clips} == {"dog", "hen"}
 
 
-def test_a_clip_of_the_table_that_is_missing(esc50: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("packed", [lambda root: root, tarred], ids=["folder", "tar"])
+def test_urbansound8ks_layout(urbansound8k: Path, packed: object, audio: Path) -> None:
+    clips = UrbanSound8K().collect(str(packed(urbansound8k)), 0, audio).clips  # type: ignore[operator]
+    assert clips[1] == Clip("fold1/7-3-0-1.wav", "dog_bark", 1, "7")
+    assert len(clips) == 3
+
+
+def test_files_are_linked_not_copied(urbansound8k: Path, audio: Path) -> None:
+    UrbanSound8K().collect(str(urbansound8k), 0, audio)
+    assert (audio / "fold1/7-3-0-0.wav").samefile(urbansound8k / "audio/fold1/7-3-0-0.wav")
+
+
+def test_clips_of_the_table_that_are_missing(esc50: Path, audio: Path) -> None:
     (esc50 / "audio/1-1-A-0.wav").unlink()
-    (audio := tmp_path / "audio").mkdir()
-    with pytest.raises(InputError, match=r"1-1-A-0\.wav is named by meta/esc50\.csv but is not there"):
+    rejected = ESC10().collect(str(esc50), 0, audio).rejected
+    assert rejected == {"dog/1-1-A-0.wav": "is named by the dataset but is not there"}
+
+
+def test_a_clip_that_stands_twice(esc50: Path, audio: Path) -> None:
+    table = pd.read_csv(esc50 / "meta/esc50.csv")
+    pd.concat([table, table.assign(fold=3)]).to_csv(esc50 / "meta/esc50.csv", index=False)
+    with pytest.raises(InputError, match=r"'dog/1-1-A-0\.wav' stands twice"):
         ESC10().collect(str(esc50), 0, audio)
 
 
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [("", "dataset.source is empty"), ("nowhere", "'nowhere' does not exist"), ("empty", "'empty' is not ESC-10")],
-)
-def test_sources_that_hold_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_table_that_lacks_a_column(urbansound8k: Path, audio: Path) -> None:
+    (urbansound8k / "metadata/UrbanSound8K.csv").write_text("slice_file_name,fold\n")
+    with pytest.raises(InputError, match="lacks the columns class, fsID"):
+        UrbanSound8K().collect(str(urbansound8k), 0, audio)
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", ["esc10", "esc50", "urbansound8k", "folder"])
+def test_sources_that_hold_nothing(tmp_path: Path, name: str) -> None:
     Path("empty").mkdir()
-    with pytest.raises(InputError, match=message):
-        ESC10().collect(source, 0, tmp_path)
+    Path("text.zip").write_text("hello")
+    for source, message in [
+        ("nowhere", "'nowhere' does not exist"),
+        ("empty", "dataset.source: empty (is not|holds no clips)"),
+        ("text.zip", "is neither a folder, a CSV file nor a whole zip or tar archive"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            datasets.load(name).collect(source, 0, tmp_path)
 
 
-def test_a_source_that_is_no_archive(tmp_path: Path) -> None:
-    (tmp_path / "esc.zip").write_text("hello")
-    with pytest.raises(InputError, match="neither a folder nor a zip or tar archive"):
-        ESC10().collect(str(tmp_path / "esc.zip"), 0, tmp_path)
+def test_a_folder_must_be_named(audio: Path) -> None:
+    with pytest.raises(InputError, match=r"dataset\.source is empty"):
+        Folder(folds=2).collect("", 0, audio)
 
 
-@pytest.mark.parametrize("name", ["../evil.wav", "/evil.wav", "a/../../evil.wav"])
-@pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_archives_that_reach_outside(tmp_path: Path, name: str, kind: str) -> None:
-    archive = tmp_path / f"a.{kind}"
-    if kind == "zip":
-        with zipfile.ZipFile(archive, "w") as zip_file:
-            zip_file.writestr(name, "x")
-    else:
-        with tarfile.open(archive, "w") as tar_file:
-            member = tarfile.TarInfo(name)
-            member.size = 1
-            tar_file.addfile(member, BytesIO(b"x"))
-    with pytest.raises(InputError, match="outside of its folder"):
-        archives.extract(archive, tmp_path / "out")
-    assert not list(tmp_path.rglob("evil.wav"))
+def test_an_empty_source_is_the_published_archive(esc10: Path, audio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fetch(address: str, _folder: Path) -> Path:
+        asked.append(address)
+        return zipped(esc10)
+
+    monkeypatch.setattr(downloads, "fetch", fetch)
+    assert len(ESC10().collect("", 0, audio).clips) == 4
+    assert asked == [_esc50.PUBLICATION.address]
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
-def test_archives_with_links_and_devices(tmp_path: Path, kind: bytes) -> None:
-    with tarfile.open(tmp_path / "a.tar", "w") as file:
-        member = tarfile.TarInfo("link")
-        member.type, member.linkname = kind, "/etc/passwd"
-        file.addfile(member)
-    with pytest.raises(InputError, match="'link' is a link or device"):
-        archives.extract(tmp_path / "a.tar", tmp_path / "out")
+class TestVerification:
+    """A small set published with its hash and manifest."""
+
+    @pytest.fixture
+    def published(self, esc50: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publication:
+        monkeypatch.setattr(publications, "MANIFESTS", tmp_path)
+        names = sorted((esc50 / "audio").iterdir())
+        rows = [(path.name, pooch.file_hash(str(path), alg="md5")) for path in names]
+        pd.DataFrame(rows, columns=["name", "md5"]).to_csv(tmp_path / "small.csv", index=False)
+        digest = hashlib.sha256(zipped(esc50).read_bytes()).hexdigest()
+        made = Publication("Small", "https://example.org/small.zip", 1, f"sha256:{digest}", "", "", "small")
+        monkeypatch.setattr(ESC50, "publication", made)
+        return made
+
+    @pytest.mark.usefixtures("published")
+    def test_the_published_archive_needs_no_word(
+        self, esc50: Path, audio: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        ESC50().collect(str(esc50.with_suffix(".zip")), 0, audio)
+        assert "published" not in capsys.readouterr().err
+
+    @pytest.mark.usefixtures("published")
+    def test_packed_anew_with_the_same_files(
+        self, esc50: Path, audio: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert len(ESC50().collect(str(tarred(esc50)), 0, audio).clips) == 2
+        assert "2 of the 2 published files are in it unchanged, 0 others" in capsys.readouterr().err
+
+    @pytest.mark.usefixtures("published")
+    def test_one_file_that_differs_is_named(self, esc50: Path, audio: Path) -> None:
+        write_sound(esc50 / "audio/2-2-A-1.wav", seconds=0.3)
+        with pytest.raises(InputError, match=r"2-2-A-1\.wav is not the file that was published"):
+            ESC50().collect(str(tarred(esc50)), 0, audio)
+
+    @pytest.mark.usefixtures("published")
+    def test_a_changed_part_is_taken_as_what_it_is(
+        self, esc50: Path, audio: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        write_sound(esc50 / "audio/2-2-A-1.wav", seconds=0.3)
+        table = pd.read_csv(esc50 / "meta/esc50.csv")
+        table[table.category == "hen"].to_csv(esc50 / "meta/esc50.csv", index=False)
+        assert len(ESC50().collect(str(tarred(esc50)), 0, audio).clips) == 1
+        assert "0 of the 2 published files are in it unchanged, 1 others" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "clips"), [("esc50", 2000), ("urbansound8k", 8732)])
+def test_manifests_are_whole(name: str, clips: int) -> None:
+    table = pd.read_csv(publications.MANIFESTS / f"{name}.csv")
+    assert len(table[table.name.str.endswith(".wav")]) == clips
+    assert table.name.is_unique
+    assert table.md5.str.fullmatch("[0-9a-f]{32}").all()
 
 
 def test_groups_never_cross_folds() -> None:
@@ -132,10 +220,13 @@ def test_groups_never_cross_folds() -> None:
         download.refuse_split_groups(clips)
 
 
-def set_source(folder: Path, name: str, source: Path) -> None:
+def set_source(folder: Path, name: str, source: Path, **more: str) -> None:
     text = (folder / "params.yaml").read_text(encoding="utf-8")
     text = text.replace("name: synthetic", f"name: {name}").replace('source: ""', f"source: {source}")
+    for key, value in more.items():
+        text = re.sub(rf"  {key}: \S+", f"  {key}: {value}", text)
     (folder / "params.yaml").write_text(text, encoding="utf-8")
+    params._document.cache_clear()
 
 
 def test_download_writes_a_sorted_table(folder: Path, esc10: Path) -> None:
@@ -146,15 +237,58 @@ def test_download_writes_a_sorted_table(folder: Path, esc10: Path) -> None:
     assert list(table.path) == sorted(table.path)
     assert table.duration.tolist() == [0.2] * 4
     assert all((paths.RAW / path).is_file() for path in table.path)
+    assert paths.REJECTED.read_text() == "path,reason\n"
+    assert paths.SOURCE.resolve() == esc10
 
 
-def test_text_named_wav_leaves_nothing_behind(folder: Path, esc10: Path) -> None:
-    (esc10 / "001 - Dog bark/3-300-A.wav").write_text("this is not sound")
+def write_bad_clips(dogs: Path) -> dict[str, str]:
+    """One bad clip of each kind, and what is said about it."""
+    (dogs / "3-300-A.wav").write_text("this is not sound")
+    (dogs / "3-301-A.wav").write_bytes(b"")
+    soundfile.write(dogs / "3-302-A.wav", np.zeros(0), 8000)
+    soundfile.write(dogs / "3-303-A.wav", np.array([0.0, np.nan]), 8000, subtype="FLOAT")
+    soundfile.write(dogs / "3-304-A.wav", np.array([0.0, np.inf]), 8000, subtype="FLOAT")
+    soundless = bytearray((dogs / "3-302-A.wav").read_bytes())
+    soundless[22:24] = (0).to_bytes(2, "little")
+    (dogs / "3-305-A.wav").write_bytes(soundless)
+    unreadable, infinite = "cannot be read as sound", "holds samples that are not finite numbers"
+    return {
+        "3-300-A.wav": unreadable,
+        "3-301-A.wav": unreadable,
+        "3-302-A.wav": "holds no sound: 0 frames",
+        "3-303-A.wav": infinite,
+        "3-304-A.wav": infinite,
+        "3-305-A.wav": unreadable,
+    }
+
+
+def test_bad_clips_are_named_and_nothing_is_left_behind(folder: Path, esc10: Path) -> None:
+    bad = write_bad_clips(esc10 / "001 - Dog bark")
     set_source(folder, "esc10", esc10)
-    with pytest.raises(InputError, match=r"3-300-A\.wav cannot be read as sound"):
+    with pytest.raises(InputError, match="6 of 10 clips cannot be used, 0 may be left out") as raised:
         download.main()
+    for name, reason in bad.items():
+        assert f"dog_bark/{name}: {reason}" in str(raised.value)
     assert not paths.CLIPS.exists()
     assert list(paths.RAW.iterdir()) == []
+    assert len(list((esc10 / "001 - Dog bark").iterdir())) == 8
+
+
+def test_bad_clips_may_be_left_out(folder: Path, esc10: Path) -> None:
+    bad = write_bad_clips(esc10 / "001 - Dog bark")
+    set_source(folder, "esc10", esc10, on_error="skip", most_rejected="0.6")
+    download.main()
+    rejected = pd.read_csv(paths.REJECTED)
+    assert rejected.path.tolist() == [f"dog_bark/{name}" for name in bad]
+    assert len(pd.read_csv(paths.CLIPS)) == 4
+    assert sum(path.is_file() for path in paths.AUDIO.rglob("*")) == 4
+
+
+def test_no_more_are_left_out_than_allowed(folder: Path, esc10: Path) -> None:
+    write_bad_clips(esc10 / "001 - Dog bark")
+    set_source(folder, "esc10", esc10, on_error="skip", most_rejected="0.5")
+    with pytest.raises(InputError, match=r"6 of 10 clips cannot be used, 5 may be left out .*most_rejected: 0\.5"):
+        download.main()
 
 
 @pytest.mark.usefixtures("folder")

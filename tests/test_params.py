@@ -46,7 +46,11 @@ def test_the_repositorys_own_parameters_pass() -> None:
         ),
         ("[fgsm, bim, cw]", "[fgsm, bin]", "unknown name 'bin' among the attacks; there are: bim, cw, fgsm"),
         ("method: pgd", "method: pdg", "unknown name 'pdg' among the defenses; there are: augment, pgd"),
-        ("name: synthetic", "name: urban", "unknown name 'urban' among the datasets; there are: esc10, synthetic"),
+        (
+            "name: synthetic",
+            "name: urban",
+            "unknown name 'urban' among the datasets; there are: esc10, esc50, folder, synthetic, ",
+        ),
         (
             "wavelet: sym8",
             "wavelet: haha",

@@ -31,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def generate(folder: Path, clips_per_class: int, seed: int) -> Made:
-    return Synthetic(clips_per_class=clips_per_class).collect("", seed, folder), folder
+    return Synthetic(clips_per_class=clips_per_class).collect("", seed, folder).clips, folder
 
 
 def contents(made: Made) -> dict[str, bytes]:

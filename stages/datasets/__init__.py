@@ -1,10 +1,15 @@
 """Labelled recordings: one file a dataset, found by its name."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
-from stages import params, plugins
+from stages import files, params, plugins, publications, sources
+from stages.console import InputError
+from stages.publications import Publication
 
 
 @dataclass(frozen=True)
@@ -20,21 +25,86 @@ class Clip:
     """The original recording that it was cut from."""
 
 
+@dataclass(frozen=True)
+class Collected:
+    """The clips of a dataset, their files in place."""
+
+    clips: list[Clip]
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    """Paths of clips without a file in place, and why."""
+
+
 class Dataset(params.Parameters, ABC):
     """A dataset with its parameters."""
 
     @abstractmethod
-    def collect(self, source: str, seed: int, audio: Path) -> list[Clip]:
+    def collect(self, source: str, seed: int, audio: Path) -> Collected:
         """Put the sound files of every clip into a folder.
 
         Args:
-            source: a local folder or archive; empty where the dataset needs none.
+            source: a local folder or archive, or an address; empty for the published archive.
             seed: for whatever is drawn at random.
             audio: an empty folder.
 
         Raises:
             InputError: the source is missing or is not this dataset.
         """
+
+
+class Recordings(Dataset, ABC):
+    """A dataset of files that somebody recorded."""
+
+    publication: ClassVar[Publication | None] = None
+    """Where it is published, if it is."""
+
+    @abstractmethod
+    def find(self, root: Path, seed: int) -> dict[Clip, Path]:
+        """The clips under a folder and their files, which need not exist.
+
+        Args:
+            root: the folder.
+            seed: for folds, where the dataset has none of its own.
+
+        Raises:
+            InputError: the folder does not hold this dataset.
+        """
+
+    def collect(self, source: str, seed: int, audio: Path) -> Collected:
+        """Link the files into the folder, or copy them where they cannot be linked."""
+        rejected = {}
+        with sources.opened(source, self.publication) as opened:
+            found = self.find(opened.root, seed)
+            _refuse_twice(found)
+            if opened.archive and self.publication:
+                present = [original for original in found.values() if original.is_file()]
+                publications.verify(opened.archive, present, self.publication)
+            for clip, original in found.items():
+                if reason := _problem(original, audio / clip.path):
+                    rejected[clip.path] = reason
+        return Collected([clip for clip in found if clip.path not in rejected], rejected)
+
+
+def _refuse_twice(found: Iterable[Clip]) -> None:
+    twice = [path for path, times in Counter(clip.path for clip in found).items() if times > 1]
+    if twice:
+        raise InputError(f"{twice[0]!r} stands twice in the dataset's table: each clip must be one row")
+
+
+def _problem(original: Path, target: Path) -> str:
+    """Why a file could not be put in place, or nothing."""
+    if not original.is_file():
+        return "is named by the dataset but is not there"
+    try:
+        files.link(original, target)
+    except PermissionError:
+        return "may not be read: permission denied"
+    return ""
+
+
+def require(clips: Mapping[Clip, Path], source: str, expected: str) -> None:
+    """Raise an InputError that says what was expected, where no clips were found."""
+    if not clips:
+        raise InputError(f"dataset.source: {source} is not {expected}")
 
 
 def load(name: str) -> Dataset:

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from stages import files, seeding
 from stages.console import InputError
-from stages.datasets import Clip, Dataset
+from stages.datasets import Clip, Collected, Dataset
 from stages.params import Count
 
 FOLDS = 5
@@ -55,7 +55,7 @@ class Synthetic(Dataset):
 
     clips_per_class: Annotated[Count, Field(ge=10, le=10_000)]
 
-    def collect(self, source: str, seed: int, audio: Path) -> list[Clip]:
+    def collect(self, source: str, seed: int, audio: Path) -> Collected:
         """Generate every clip; the same seed gives the same files."""
         if source:
             raise InputError(
@@ -67,7 +67,7 @@ class Synthetic(Dataset):
         for label in SOUNDS:
             (audio / label).mkdir()
         Parallel(n_jobs=-1)(delayed(_write)(clip, seed, audio) for clip in clips)
-        return clips
+        return Collected(clips)
 
 
 def _plan(label: str, clips: int, seed: int) -> Iterator[Clip]:

@@ -1,0 +1,122 @@
+"""Your own recordings: a folder for each class, or a table of paths and labels."""
+
+import re
+from collections.abc import Hashable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import pandas as pd
+import soundfile
+from pydantic import Field
+
+from stages.console import InputError, say
+from stages.datasets import Clip, Recordings, _foldmaking
+from stages.params import Count
+
+SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".opus", ".oga", ".sph"}
+"""Of names that are taken for sound; one that libsndfile then cannot read is an error."""
+
+OPTIONAL = ["fold", "group"]
+
+FOLD = re.compile(r"[1-9][0-9]{0,3}")
+
+
+class Folder(Recordings):
+    """Read from a local folder, or an archive of one.
+
+    Where a CSV file stands in it (or is itself the source) that table names the clips: the columns `path`, relative to
+    the table, and `label`, and where you have them `fold` (from 1) and `group` (the recording that a clip was cut
+    from). Where none does, the folders at the top are the classes, and all that is sound in them, however deep, is
+    their clips. Without folds they are made, by class and by whole groups; without groups every clip is its own.
+    """
+
+    folds: Annotated[Count, Field(ge=2, le=100)]
+
+    def find(self, root: Path, seed: int) -> dict[Clip, Path]:
+        """The clips of the table, or of the folders."""
+        table = _table(root)
+        top = root if table is None else table.parent
+        rows = _walk(root) if table is None else _read(table)
+        if rows.empty:
+            raise InputError(f"dataset.source: {root} holds no clips: neither a CSV file nor folders with sound files")
+        if "group" not in rows:
+            rows = rows.assign(group=rows.path)
+        if "fold" not in rows:
+            rows = rows.assign(fold=_foldmaking.make(rows, self.folds, seed))
+        return {
+            Clip(row["path"], row["label"], int(row["fold"]), row["group"]): top / row["path"]
+            for row in rows.to_dict("records")
+        }
+
+
+def _table(root: Path) -> Path | None:
+    """The source itself if it is a CSV file, or the one at its top.
+
+    Raises:
+        InputError: there are several.
+    """
+    if root.is_file():
+        return root
+    top = _top(root)
+    tables = sorted(path for path in top.glob("*.csv") if not _is_hidden(path))
+    if len(tables) > 1:
+        names = ", ".join(path.name for path in tables)
+        raise InputError(f"dataset.source: {top} holds several CSV files ({names}): give the path of the one to use")
+    return tables[0] if tables else None
+
+
+def _top(root: Path) -> Path:
+    """Past the single folder that an archive often packs all others in, unless the files begin there."""
+    inside = [path for path in root.iterdir() if not _is_hidden(path)]
+    if len(inside) == 1 and inside[0].is_dir():
+        deeper = [path for path in inside[0].iterdir() if not _is_hidden(path)]
+        if all(path.is_dir() or path.suffix == ".csv" for path in deeper) and deeper:
+            return _top(inside[0])
+    return root
+
+
+def _walk(root: Path) -> pd.DataFrame:
+    top, rows, others = _top(root), [], []
+    for path in sorted(top.rglob("*")):
+        relative = path.relative_to(top)
+        if not path.is_file() or _is_hidden(relative):
+            continue
+        if len(relative.parts) > 1 and path.suffix.lower() in SUFFIXES:
+            rows.append((relative.as_posix(), relative.parts[0]))
+        else:
+            others.append(relative.as_posix())
+    if others:
+        say(f"{top}: {len(others)} files are in no class's folder or no sound by their names, so unused: {others[0]} …")
+    return pd.DataFrame(rows, columns=["path", "label"])
+
+
+def _read(table: Path) -> pd.DataFrame:
+    try:
+        rows = pd.read_csv(table, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(f"{table} cannot be read as a table: {error}") from None
+    if missing := {"path", "label"} - set(rows.columns):
+        raise InputError(f"{table} lacks the columns {', '.join(sorted(missing))}; found {', '.join(rows.columns)}")
+    rows = rows[["path", "label", *(name for name in OPTIONAL if name in rows)]]
+    for number, row in enumerate(rows.to_dict("records"), start=2):
+        _check(f"{table}, line {number}", row)
+    if twice := rows.path[rows.path.duplicated()].tolist():
+        raise InputError(f"{table} names {twice[0]!r} twice")
+    return rows.sort_values("path", ignore_index=True)
+
+
+def _check(where: str, row: Mapping[Hashable, str]) -> None:
+    for name, value in row.items():
+        if not value.strip():
+            raise InputError(f"{where}: {name} is empty")
+    path = PurePosixPath(row["path"])
+    if path.is_absolute() or ".." in path.parts:
+        raise InputError(f"{where}: path must be inside the table's folder, found {row['path']!r}")
+    if not FOLD.fullmatch(row.get("fold", "1")):
+        raise InputError(f"{where}: fold must be an integer from 1, found {row['fold']!r}")
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether it, or a folder of a relative path, is one that systems keep to themselves."""
+    parts = [path.name] if path.is_absolute() else path.parts
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
