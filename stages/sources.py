@@ -10,6 +10,8 @@ from stages import archives, downloads, files, paths, publications
 from stages.console import InputError
 from stages.publications import Publication
 
+NOTHING = "dataset.source is no folder or archive on this machine\n"
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -60,7 +62,7 @@ def locate(source: str, publication: Publication | None) -> Path:
 
 
 def watch(source: str) -> None:
-    """Let DVC see the source: data/source becomes a link to it, or an empty file where it is none of this machine.
+    """Let DVC see the source: data/source becomes a link to it, or a note where it is none of this machine.
 
     DVC follows the link, so a change in a local folder or archive makes `download` run again.
     """
@@ -71,4 +73,4 @@ def watch(source: str) -> None:
     if local:
         paths.SOURCE.symlink_to((path.parent if path.suffix == ".csv" else path).absolute())
     else:
-        paths.SOURCE.touch()
+        paths.SOURCE.write_text(NOTHING, encoding="utf-8")

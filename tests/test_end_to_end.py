@@ -5,8 +5,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
+from stages import sources
 from tests.conftest import ROOT
 
 SMALL = {
@@ -40,20 +43,27 @@ def ran(output: str) -> set[str]:
     return {line.split("'")[1] for line in lines}
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of its own, in which the small pipeline has run."""
-    folder = tmp_path_factory.mktemp("project")
+def repository(folder: Path) -> Path:
+    """A copy of this repository in a folder, of its own history and cache."""
     for name in ("stages", ".dvc"):
         ignored = shutil.ignore_patterns("cache", "tmp", "__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     for name in ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
+    (folder / "data").mkdir()
+    (folder / "data/source").write_text(sources.NOTHING, encoding="utf-8")
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "config", "user.email", "tests@example.invalid")
     run(folder, "git", "config", "user.name", "tests")
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "-m", "start")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository in which the small pipeline has run."""
+    folder = repository(tmp_path_factory.mktemp("project"))
     assert len(ran(run(folder, "dvc", "exp", "run", *override(SMALL)))) == 12
     return folder
 
@@ -143,3 +153,19 @@ def test_bad_words_are_one_clear_error(project: Path, words: list[str], message:
     assert done.returncode == 1
     assert done.stderr.startswith(message)
     assert "Traceback" not in done.stderr
+
+
+def test_a_change_of_the_source_is_noticed(tmp_path: Path) -> None:
+    project, mine = repository(tmp_path / "project"), tmp_path / "mine"
+    for index in range(4):
+        (mine / "ab"[index % 2]).mkdir(parents=True, exist_ok=True)
+        soundfile.write(mine / "ab"[index % 2] / f"{index}.wav", np.sin(np.arange(800) * (index + 1)), 8000)
+    settings = {"dataset.name": "folder", "dataset.source": str(mine), "datasets.folder.folds": "2"}
+    run(project, "dvc", "exp", "run", *override(settings), "download")
+    assert "up to date" in run(project, "dvc", "status", "download")
+    shutil.copy(mine / "a/0.wav", mine / "a/new.wav")
+    assert ran(run(project, "dvc", "repro", "download")) == {"download"}
+    assert "audio/a/new.wav" in (project / "data/raw/clips.csv").read_text(encoding="utf-8")
+    linked = project / "data/raw/audio/a/0.wav"
+    assert linked.stat().st_nlink > 1
+    assert not linked.samefile(mine / "a/0.wav")
