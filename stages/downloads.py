@@ -135,13 +135,12 @@ def _save(answer: requests.Response, partial: Path, have: int) -> None:
     rest = int(answer.headers.get("Content-Length", 0))
     files.require_space(partial.parent, rest)
     progress = Progress(f"fetching {urlsplit(answer.url).path}", (have + rest) // MEGABYTE, "MB")
-    done = have
-    progress.add(have // MEGABYTE)
     with files.disk(partial), partial.open("ab" if have else "wb") as file:
         for chunk in answer.iter_content(READ):
             file.write(chunk)
-            progress.add((done + len(chunk)) // MEGABYTE - done // MEGABYTE)
-            done += len(chunk)
+            have += len(chunk)
+            if fresh := have // MEGABYTE - progress.done:
+                progress.add(fresh)
     progress.close()
 
 
