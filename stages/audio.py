@@ -79,7 +79,8 @@ def load(path: Path, params: AudioParams) -> Waveform:
 @contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     try:
-        with soundfile.SoundFile(path) as file:
+        # Opened here first: libsndfile says "System error" where the system says which.
+        with path.open("rb"), soundfile.SoundFile(path) as file:
             yield file
     except soundfile.LibsndfileError as error:
         raise InputError(f"{path} cannot be read as sound: {error.error_string}") from None

@@ -1,5 +1,7 @@
 """Decoding to one rate, one channel, one duration."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,19 @@ def test_every_common_coding(tmp_path: Path, subtype: str, channels: int) -> Non
     assert audio.seconds(tmp_path / "tone.wav") == pytest.approx(1, abs=0.07)
     waveform = audio.load(tmp_path / "tone.wav", PARAMS)
     assert np.abs(waveform).max() == pytest.approx(0.5, abs=0.05)
+
+
+def test_files_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / "mine.wav", np.ones(80), 8000)
+    (tmp_path / "mine.wav").chmod(0)
+    if os.access(tmp_path / "mine.wav", os.R_OK):  # root reads everything
+
+        def deny(*_args: object) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        monkeypatch.setattr(Path, "open", deny)
+    with pytest.raises(InputError, match=r"mine\.wav cannot be read as sound: Permission denied"):
+        audio.seconds(tmp_path / "mine.wav")
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:
