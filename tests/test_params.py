@@ -42,7 +42,7 @@ def test_the_repositorys_own_parameters_pass() -> None:
         (
             "[dwt_tonnetz]",
             "[dwt_tonnets]",
-            "unknown name 'dwt_tonnets' among the representations; there are: dwt, dwt_t",
+            "unknown name 'dwt_tonnets' among the representations; there are: cwt, cwt_t",
         ),
         ("[fgsm, bim, cw]", "[fgsm, bin]", "unknown name 'bin' among the attacks; there are: bim, cw, fgsm"),
         ("method: pgd", "method: pdg", "unknown name 'pdg' among the defenses; there are: augment, pgd"),

@@ -33,6 +33,24 @@ class Representation(params.Parameters, ABC):
             shape (height, width), float32 in [0, 1], low frequencies in the first rows.
         """
 
+    @abstractmethod
+    def render(self, waveform: Waveform, sample_rate: int, image: Image) -> Waveform:
+        """The clip's own sound, changed so that its image becomes another one.
+
+        What the image changes, in decibels, is applied as a gain to the clip in time and frequency, interpolated
+        between the centres of the image's blocks. Two things cannot be reached: a level below the image's floor is
+        unknown, so that raising it raises what is there; and an image whose maximum is not 1 sounds like the one with
+        all of it raised to 1, since an image is relative to its maximum.
+
+        Args:
+            waveform: shape (samples,), float32.
+            sample_rate: in Hz.
+            image: shape of `image`, in [0, 1].
+
+        Returns:
+            shape (samples,), float32; the waveform itself, to rounding, for its own image.
+        """
+
 
 def load(name: str) -> Representation:
     """The representation `name` with its parameters from params.yaml.
@@ -50,13 +68,37 @@ def pool(values: npt.NDArray[Any], size: int, axis: int) -> npt.NDArray[np.float
     Block i spans floor(i n / size) to ceil((i + 1) n / size) of the n elements, as in PyTorch's adaptive pooling, so
     a shorter axis is stretched.
     """
-    count = values.shape[axis]
-    edges = np.arange(size + 1) * count
-    starts, stops = edges[:-1] // size, -(-edges[1:] // size)
+    starts, stops = _blocks(values.shape[axis], size)
     sums = np.insert(np.cumsum(values, axis=axis, dtype=np.float64), 0, 0.0, axis=axis)
     lengths = np.expand_dims(stops - starts, tuple(range(1, values.ndim - axis)))
     means: npt.NDArray[np.float64] = (np.take(sums, stops, axis) - np.take(sums, starts, axis)) / lengths
     return means
+
+
+def _blocks(count: int, size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where each of `size` blocks over `count` elements starts and stops."""
+    edges = np.arange(size + 1) * count
+    return edges[:-1] // size, -(-edges[1:] // size)
+
+
+def spread(blocks: npt.NDArray[Any], count: int, axis: int) -> npt.NDArray[np.float64]:
+    """Values at `count` elements from those of their blocks, as `pool` makes them, interpolated between the centres."""
+    starts, stops = _blocks(count, blocks.shape[axis])
+    return interpolate(blocks, (starts + stops - 1) / 2, np.arange(count), axis)
+
+
+def interpolate(
+    values: npt.NDArray[Any], known: npt.NDArray[Any], wanted: npt.NDArray[Any], axis: int
+) -> npt.NDArray[np.float64]:
+    """Linear interpolation along an axis, constant beyond the ends.
+
+    Args:
+        values: at the positions `known`.
+        known: ascending.
+        wanted: positions to interpolate at.
+        axis: of the values.
+    """
+    return np.apply_along_axis(lambda line: np.interp(wanted, known, line), axis, values)
 
 
 def decibels(power: npt.NDArray[Any]) -> Image:

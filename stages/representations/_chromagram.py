@@ -16,6 +16,9 @@ from stages.representations import Image, Representation, pool
 TONNETZ_RADII = np.array([1.0, 1.0, 1.0, 1.0, 0.5, 0.5])
 """Largest absolute value of each tonnetz dimension: fifths, minor thirds, major thirds (Harte et al. 2006)."""
 
+ROWS = 12 + 6 + 1
+"""Of the chromagram: pitch classes, tonnetz, harmonic change."""
+
 SHORTEST_WINDOW = 1024
 """Samples of the constant-Q transform's longest window at its lowest rate."""
 
@@ -80,3 +83,12 @@ class WithChromagram(Representation, ABC):
         """Shape (height of the base + 19, its width), float32 in [0, 1]."""
         image = self.base.image(waveform, sample_rate)
         return np.vstack([image, self.chromagram.rows(waveform, sample_rate, image.shape[1])])
+
+    def render(self, waveform: Waveform, sample_rate: int, image: Image) -> Waveform:
+        """As the base does; the rows of the chromagram then follow from the sound, whatever the image says."""
+        return self.base.render(waveform, sample_rate, image[:-ROWS])
+
+    def mismatch(self, waveform: Waveform, sample_rate: int, image: Image) -> float:
+        """Mean distance, in [0, 1], of the image's chromagram from that of the sound: what no sound can realise."""
+        rows = self.chromagram.rows(waveform, sample_rate, image.shape[1])
+        return float(np.abs(image[-ROWS:] - rows).mean())

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from stages.audio import Waveform
 from stages.params import Count
-from stages.representations import Image, Representation, decibels, pool
+from stages.representations import FLOOR_DB, Image, Representation, decibels, pool, spread
 
 
 class DWT(Representation):
@@ -37,6 +37,14 @@ class DWT(Representation):
         coefficients = packets(waveform, self.wavelet, self.level)
         return decibels(pool(pool(coefficients**2, self.rows, axis=0), self.frames, axis=1))
 
+    def render(self, waveform: Waveform, sample_rate: int, image: Image) -> Waveform:
+        """As a gain on the clip's own wavelet packets."""
+        coefficients = packets(waveform, self.wavelet, self.level)
+        change = FLOOR_DB * (image.astype(np.float64) - self.image(waveform, sample_rate))
+        bands, places = coefficients.shape
+        gain = 10 ** (spread(spread(change, bands, axis=0), places, axis=1) / 20)
+        return unpacked((coefficients * gain).astype(np.float32), self.wavelet)[: len(waveform)]
+
 
 def packets(waveform: Waveform, wavelet: str, level: int) -> Image:
     """Wavelet packet coefficients in frequency order, shape (2 ** level, ceil(samples / 2 ** level)).
@@ -48,3 +56,14 @@ def packets(waveform: Waveform, wavelet: str, level: int) -> Image:
     padded = np.pad(waveform, (0, -len(waveform) % bands))
     tree = pywt.WaveletPacket(padded, wavelet, mode="periodization", maxlevel=level)
     return np.stack([node.data for node in tree.get_level(level, order="freq")])
+
+
+def unpacked(coefficients: Image, wavelet: str) -> Waveform:
+    """The waveform of wavelet packets in frequency order, shape (2 ** level, places): the inverse of `packets`."""
+    level = len(coefficients).bit_length() - 1
+    order = pywt.WaveletPacket(np.zeros(len(coefficients)), wavelet, "periodization", level).get_level(level, "freq")
+    tree = pywt.WaveletPacket(None, wavelet, mode="periodization", maxlevel=level)
+    for node, values in zip(order, coefficients, strict=True):
+        tree[node.path] = values
+    rebuilt: Waveform = tree.reconstruct(update=False).astype(np.float32)
+    return rebuilt

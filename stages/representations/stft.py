@@ -1,14 +1,15 @@
 """Short-time Fourier transform: the power spectrogram, pooled to an image."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import librosa
 import numpy as np
-from pydantic import Field
+import numpy.typing as npt
+from pydantic import Field, model_validator
 
 from stages.audio import Waveform
 from stages.params import Count
-from stages.representations import Image, Representation, decibels, pool
+from stages.representations import FLOOR_DB, Image, Representation, decibels, interpolate, pool, spread
 
 
 class STFT(Representation):
@@ -17,12 +18,55 @@ class STFT(Representation):
     short: ClassVar[str] = "spectrogram"
 
     n_fft: Annotated[Count, Field(ge=64, le=16_384)]
-    hop_length: Annotated[Count, Field(ge=16, le=16_384)]
+    hop_length: Annotated[Count, Field(ge=16, le=8192)]
     window: Literal["hann", "hamming", "blackman"]
     rows: Annotated[Count, Field(ge=16, le=512)]
     frames: Annotated[Count, Field(ge=16, le=512)]
 
+    @model_validator(mode="after")
+    def _invertible(self) -> Self:
+        if 2 * self.hop_length > self.n_fft:
+            raise ValueError(f"hop_length must be at most half of n_fft = {self.n_fft}, or sound falls between windows")
+        return self
+
     def image(self, waveform: Waveform, sample_rate: int) -> Image:
-        """Shape (rows, frames), float32 in [0, 1]: the bands split 0 to sample_rate / 2 equally."""
-        spectrum = librosa.stft(waveform, n_fft=self.n_fft, hop_length=self.hop_length, window=self.window)
-        return decibels(pool(pool(np.abs(spectrum) ** 2, self.rows, axis=0), self.frames, axis=1))
+        """Shape (rows, frames), float32 in [0, 1]."""
+        power = np.abs(self._spectrum(waveform)) ** 2
+        return decibels(pool(self.bands(power, sample_rate), self.frames, axis=1))
+
+    def bands(self, power: npt.NDArray[np.floating], sample_rate: int) -> npt.NDArray[np.floating]:
+        """Rows of the image from bins: equal bands from 0 to sample_rate / 2."""
+        return pool(power, self.rows, axis=0)
+
+    def bins(self, change: npt.NDArray[np.floating], sample_rate: int) -> npt.NDArray[np.floating]:
+        """A change of the n_fft / 2 + 1 bins from one of the rows."""
+        return spread(change, self.n_fft // 2 + 1, axis=0)
+
+    def render(self, waveform: Waveform, sample_rate: int, image: Image) -> Waveform:
+        """As a gain on the clip's own STFT."""
+        spectrum = self._spectrum(waveform)
+        change = FLOOR_DB * (image.astype(np.float64) - self.image(waveform, sample_rate))
+        gain = 10 ** (spread(self.bins(change, sample_rate), spectrum.shape[1], axis=1) / 20)
+        rendered: Waveform = librosa.istft(
+            (spectrum * gain).astype(np.complex64),
+            n_fft=self.n_fft,
+            hop_length=self.hop_length,
+            window=self.window,
+            length=len(waveform),
+        )
+        return rendered
+
+    def _spectrum(self, waveform: Waveform) -> npt.NDArray[np.complexfloating]:
+        # At least one window long: a shorter clip is followed by silence.
+        longer = librosa.util.fix_length(waveform, size=max(len(waveform), self.n_fft))
+        spectrum: npt.NDArray[np.complexfloating] = librosa.stft(
+            longer, n_fft=self.n_fft, hop_length=self.hop_length, window=self.window
+        )
+        return spectrum
+
+
+def between(
+    change: npt.NDArray[np.floating], centres: npt.NDArray[np.floating], n_fft: int, sample_rate: int
+) -> npt.NDArray[np.float64]:
+    """A change of the bins from one of rows whose centre frequencies are given, ascending, in Hz."""
+    return interpolate(change, centres, np.fft.rfftfreq(n_fft, 1 / sample_rate), axis=0)

@@ -1,0 +1,14 @@
+"""The image of `mel` with a chromagram appended."""
+
+from typing import ClassVar
+
+from stages.representations._chromagram import WithChromagram
+from stages.representations.mel import Mel
+
+
+class MelTonnetz(WithChromagram):
+    """`mel`, then constant-Q chroma, tonnetz and harmonic change."""
+
+    short: ClassVar[str] = f"{Mel.short} and chromagram"
+
+    base: Mel
