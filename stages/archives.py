@@ -4,6 +4,7 @@ import lzma
 import re
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -30,13 +31,24 @@ DAMAGES = (
     EOFError,
     NotImplementedError,
     RuntimeError,
+    ValueError,
+    struct.error,
 )
 """What the libraries raise on archives that are cut off, encrypted or of unknown compression."""
 
 
+class DamagedError(InputError):
+    """The archive is not what it should be; another copy of it may be."""
+
+
 def is_archive(path: Path) -> bool:
     """Whether the file is a zip or a (compressed) tar."""
-    return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
+    try:
+        return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
+    except DAMAGES:
+        return False
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def extract(archive: Path, folder: Path) -> None:
@@ -56,11 +68,11 @@ def extract(archive: Path, folder: Path) -> None:
                 raise InputError(f"{archive}: unpacks to more than {MOST_FILES} files or {limit} bytes; not unpacked")
             _write(archive, file, folder / _inside(archive, name), length)
     except DAMAGES as error:
-        raise InputError(f"{archive} is damaged: {error}") from None
+        raise DamagedError(f"{archive} is damaged: {error}") from None
     except OSError as error:
         if files.is_disk_full(error):
             raise
-        raise InputError(f"{archive} is damaged: {error}") from None
+        raise DamagedError(f"{archive} is damaged: {error}") from None
 
 
 def _inside(archive: Path, name: str) -> PurePosixPath:
@@ -78,7 +90,7 @@ def _write(archive: Path, source: IO[bytes], target: Path, size: int) -> None:
     except FileExistsError:
         raise InputError(f"{archive}: {target.name!r} stands in it twice; not unpacked") from None
     if target.stat().st_size != size:
-        raise InputError(f"{archive} is damaged: {target.name!r} ends early")
+        raise DamagedError(f"{archive} is damaged: {target.name!r} ends early")
 
 
 def _zip_files(archive: Path) -> Iterator[tuple[str, int, IO[bytes]]]:

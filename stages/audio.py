@@ -19,6 +19,9 @@ Waveform = npt.NDArray[np.float32]
 BLOCK = 2**16
 """Frames decoded at a time."""
 
+SHORTFALL = 0.1
+"""Seconds of sound that may be missing at a file's end: coders round to whole frames."""
+
 MARGIN = 0.1
 """Seconds that are read beyond each end of a crop."""
 
@@ -43,10 +46,13 @@ def seconds(path: Path) -> float:
     """
     with _opened(path) as file:
         frames = 0
-        for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
+        while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
             _require_finite(path, block)
             frames += len(block)
         _require_frames(path, frames)
+        if frames < file.frames - SHORTFALL * file.samplerate:
+            found, told = frames / file.samplerate, file.frames / file.samplerate
+            raise InputError(f"{path} is cut off: {found:.2f} s of sound, of {told:.2f} s by its header")
         return float(frames / file.samplerate)
 
 
@@ -72,7 +78,9 @@ def load(path: Path, params: AudioParams) -> Waveform:
         rate = file.samplerate
     _require_frames(path, len(channels))
     _require_finite(path, channels)
-    waveform = soxr.resample(channels.mean(axis=1), rate, params.sample_rate, quality="HQ")
+    mono = channels.mean(axis=1, dtype=np.float64).astype(np.float32)
+    waveform = soxr.resample(mono, rate, params.sample_rate, quality="HQ")
+    _require_finite(path, waveform)
     return fix_duration(waveform, params.samples)
 
 
@@ -86,6 +94,8 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         raise InputError(f"{path} cannot be read as sound: {error.error_string}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read as sound: {error.strerror}") from None
+    except TypeError:
+        raise InputError(f"{path} cannot be read as sound: raw samples, without a header") from None
 
 
 def _require_frames(path: Path, frames: int) -> None:

@@ -40,6 +40,7 @@ def main() -> None:
     with files.replacing(paths.AUDIO) as folder:
         folder.mkdir(parents=True)
         collected = dataset.collect(source.source, seed, folder)
+        refuse_few(collected.clips)
         refuse_split_groups(collected.clips)
         durations, unreadable = listen(collected.clips, folder.absolute(), compute.processes)
         rejected = {**collected.rejected, **unreadable}
@@ -109,6 +110,13 @@ def write_rejected(rejected: Mapping[str, str]) -> None:
     with files.replacing(paths.REJECTED) as partial:
         table = pd.DataFrame(sorted(rejected.items()), columns=["path", "reason"])
         table.to_csv(partial, index=False, lineterminator="\n")
+
+
+def refuse_few(found: list[Clip]) -> None:
+    """Raise an InputError if there is nothing to tell apart, or nothing to test on."""
+    for what, names in (("classes", {clip.label for clip in found}), ("folds", {clip.fold for clip in found})):
+        if len(names) < 2:
+            raise InputError(f"the dataset must have at least 2 {what}, found {', '.join(map(str, names)) or 'none'}")
 
 
 def refuse_split_groups(found: list[Clip]) -> None:

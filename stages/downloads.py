@@ -4,10 +4,11 @@ import time
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import pooch
 import requests
+from filelock import FileLock
 
 from stages import files
 from stages.console import InputError, Progress, say
@@ -18,6 +19,7 @@ READ = 2**16
 """Bytes taken at a time: what comes of a chunk before the connection breaks is lost."""
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+MOST_REDIRECTS = 20
 BUSY = {408, 425, 429, 500, 502, 503, 504}
 """HTTP statuses after which another try may succeed."""
 
@@ -43,7 +45,7 @@ def cache_folder() -> Path:
 
 def is_address(source: str) -> bool:
     """Whether the source is an address on the net rather than a path."""
-    return urlsplit(source).scheme in {"http", "https", "ftp"}
+    return source.partition("://")[0].lower() in {"http", "https", "ftp"}
 
 
 def fetch(address: str, folder: Path, patience: Patience | None = None) -> Path:
@@ -58,17 +60,23 @@ def fetch(address: str, folder: Path, patience: Patience | None = None) -> Path:
         InputError: the address is refused, cannot be reached, or answers with an error; the disk is too full.
     """
     _require_secure(address)
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / _file_name(address)
-    if target.exists():
-        return target
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.with_name(f"{target.name}.lock")):
+            if not target.exists():
+                _fetch(address, target, _Tries(patience or Patience()))
+    except PermissionError as error:
+        raise InputError(f"{folder}, where downloads are kept, cannot be written: {error.strerror}") from None
+    return target
+
+
+def _fetch(address: str, target: Path, tries: "_Tries") -> None:
     partial = target.with_name(f"{target.name}.part")
-    tries = _Tries(patience or Patience())
     while not _attempt(address, partial, tries):
         pass
     partial.replace(target)
     partial.with_suffix(".version").unlink(missing_ok=True)
-    return target
 
 
 class _Tries:
@@ -92,13 +100,11 @@ def _attempt(address: str, partial: Path, tries: _Tries) -> bool:
     before = partial.stat().st_size if partial.exists() else 0
     try:
         _receive(address, partial, tries.patience.timeout)
-    except requests.TooManyRedirects:
-        raise InputError(f"{address} redirects without end; give another dataset.source") from None
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, BrokenError) as error:
         after = partial.stat().st_size if partial.exists() else 0
         tries.wait(address, error, progressed=after > before)
         return False
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:
         raise InputError(f"{address} could not be fetched: {error}") from None
     return True
 
@@ -110,19 +116,40 @@ def _receive(address: str, partial: Path, timeout: float) -> None:
     headers = {"Accept-Encoding": "identity"}
     if have and version.exists():
         headers |= {"Range": f"bytes={have}-", "If-Range": version.read_text(encoding="utf-8")}
-    with requests.get(address, headers=headers, stream=True, timeout=timeout) as answer:
-        _require_secure(answer.url)
-        resumed = answer.status_code == requests.codes.partial_content
+    with _ask(address, headers, timeout) as answer:
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
-            partial.unlink()
+            partial.unlink(missing_ok=True)
             raise BrokenError("the server has another file by now")
         if answer.status_code in BUSY:
             raise BrokenError(f"the server answers {answer.status_code} {answer.reason}")
         answer.raise_for_status()
-        version.unlink(missing_ok=True)
-        if stamp := _stamp(answer):
-            version.write_text(stamp, encoding="utf-8")
-        _save(answer, partial, have if resumed else 0)
+        if not _resumes(answer, have):
+            partial.unlink(missing_ok=True)
+            version.unlink(missing_ok=True)
+            if stamp := _stamp(answer):
+                version.write_text(stamp, encoding="utf-8")
+        _save(answer, partial)
+
+
+def _ask(address: str, headers: dict[str, str], timeout: float) -> requests.Response:
+    """The answer to a GET, after redirects, none of which may leave https."""
+    for _ in range(MOST_REDIRECTS):
+        answer = requests.get(address, headers=headers, stream=True, timeout=timeout, allow_redirects=False)
+        if not answer.is_redirect:
+            return answer
+        answer.close()
+        address = urljoin(address, answer.headers["Location"])
+        _require_secure(address)
+    raise InputError(f"{address} redirects without end; give another dataset.source")
+
+
+def _resumes(answer: requests.Response, have: int) -> bool:
+    """Whether the answer goes on after `have` bytes, rather than begin at the start."""
+    if answer.status_code != requests.codes.partial_content:
+        return False
+    if not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        raise InputError(f"{answer.url} could not be fetched: the server resumes elsewhere than it was asked to")
+    return True
 
 
 def _stamp(answer: requests.Response) -> str | None:
@@ -131,7 +158,10 @@ def _stamp(answer: requests.Response) -> str | None:
     return tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
 
 
-def _save(answer: requests.Response, partial: Path, have: int) -> None:
+def _save(answer: requests.Response, partial: Path) -> None:
+    if answer.headers.get("Content-Encoding", "identity") != "identity":
+        raise InputError(f"{answer.url} could not be fetched: the server sends it encoded, which was not asked for")
+    have = partial.stat().st_size if partial.exists() else 0
     rest = int(answer.headers.get("Content-Length", 0))
     files.require_space(partial.parent, rest)
     progress = Progress(f"fetching {urlsplit(answer.url).path}", (have + rest) // MEGABYTE, "MB")
@@ -145,7 +175,10 @@ def _save(answer: requests.Response, partial: Path, have: int) -> None:
 
 
 def _require_secure(address: str) -> None:
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise InputError(f"{address} is no address: {error}") from None
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise InputError(f"{address}: only https is fetched from, and http on this machine itself")
 
@@ -153,4 +186,4 @@ def _require_secure(address: str) -> None:
 def _file_name(address: str) -> str:
     """Readable, and another one for each address."""
     stem = PurePosixPath(unquote(urlsplit(address).path)).name.replace("\\", "_") or "download"
-    return f"{sha256(address.encode()).hexdigest()[:16]}-{stem}"
+    return f"{sha256(address.encode()).hexdigest()[:16]}-{stem[-100:]}"

@@ -60,6 +60,8 @@ def link(original: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         target.hardlink_to(original.resolve())
+    except FileExistsError:
+        raise
     except OSError:
         with disk(target):
             shutil.copyfile(original, target)

@@ -8,6 +8,7 @@ from urllib.parse import urldefrag
 import pandas as pd
 import pooch
 
+from stages.archives import DamagedError
 from stages.console import InputError, say
 
 MANIFESTS = Path(__file__).parent / "datasets/manifests"
@@ -35,46 +36,41 @@ def matches(file: Path, hash_: str) -> bool:
     return bool(pooch.file_hash(str(file), alg=algorithm) == digest.lower())
 
 
-def require_pinned(file: Path, address: str) -> None:
-    """Check a download against the hash that its address may end in, such as `#sha256:...`.
+def pin(address: str) -> str:
+    """The hash that an address ends in, such as `#sha256:...`, or nothing.
 
     Raises:
-        InputError: the hash is another one, or none that can be checked; the file is removed.
+        InputError: what it ends in is no hash that can be checked.
     """
-    pin = urldefrag(address).fragment
-    if not pin:
-        return
-    if pin.partition(":")[0] not in {"md5", "sha1", "sha256", "sha512"}:
-        raise InputError(f"{address}: what follows # must be a hash such as sha256:..., found {pin!r}")
-    if not matches(file, pin):
-        file.unlink()
-        raise InputError(f"{address}: what was fetched does not have the hash {pin}; it was removed")
+    found = urldefrag(address).fragment
+    if found and found.partition(":")[0] not in {"md5", "sha1", "sha256", "sha512"}:
+        raise InputError(f"{address}: what follows # must be a hash such as sha256:..., found {found!r}")
+    return found
 
 
-def verify(archive: Path, found: Iterable[Path], publication: Publication) -> None:
+def verify(archive: Path, root: Path, used: Iterable[Path], publication: Publication, *, strict: bool) -> None:
     """Compare an archive with the published one: by its hash, and where that differs file by file.
-
-    A part of the published set, or a changed copy of a part, is taken as what it is, with a note.
 
     Args:
         archive: the file.
-        found: the files in it that are used.
+        root: where it was unpacked.
+        used: the clips in it.
         publication: what it should be.
+        strict: whether a clip or table that differs is an error. A part of the published set, perhaps changed on
+            purpose, is taken as what it is, with a note.
 
     Raises:
-        InputError: every published file is there, but one differs; it is named.
+        DamagedError: some file differs; it is named.
     """
     if matches(archive, publication.hash):
         return
     published = pd.read_csv(MANIFESTS / f"{publication.manifest}.csv").set_index("name").md5
-    same: list[str] = []
-    other: list[str] = []
-    for file in found:
-        right = published.get(file.name) == pooch.file_hash(str(file), alg="md5")
-        (same if right else other).append(file.name)
-    if other and set(published.index) <= {*same, *other}:
-        raise InputError(f"{archive}: {other[0]} is not the file that was published, nor are {len(other) - 1} others")
+    tables = (path for name in published.index if not name.endswith(".wav") for path in root.rglob(name))
+    present = [file for file in (*used, *tables) if file.is_file()]
+    other = [file.name for file in present if published.get(file.name) != pooch.file_hash(str(file), alg="md5")]
+    if other and strict:
+        raise DamagedError(f"{archive}: {other[0]} is not the file that was published, nor are {len(other) - 1} others")
     say(
-        f"{archive} is not the published archive of {publication.title}: "
-        f"{len(same)} of the {len(published)} published files are in it unchanged, {len(other)} others are used too"
+        f"{archive} is not the published archive of {publication.title}: of the {len(published)} published files "
+        f"{len(present) - len(other)} are in it unchanged; {len(other)} others are used too"
     )

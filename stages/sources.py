@@ -1,12 +1,12 @@
 """From `dataset.source` to a folder of files: a local folder, or an archive, local or on the net, unpacked."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages import archives, downloads, files, paths, publications
+from stages.archives import DamagedError
 from stages.console import InputError
 from stages.publications import Publication
 
@@ -38,12 +38,20 @@ def opened(source: str, publication: Publication | None) -> Iterator[Opened]:
     if path.is_dir() or path.suffix == ".csv":
         yield Opened(path, None)
         return
-    if not archives.is_archive(path):
-        raise InputError(f"dataset.source: {path} is neither a folder, a CSV file nor a whole zip or tar archive")
-    paths.RAW.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=paths.RAW, prefix=".unpacked-") as folder:
-        archives.extract(path, Path(folder))
-        yield Opened(Path(folder), path)
+    folder = paths.RAW / ".unpacked"
+    files.remove(folder)
+    try:
+        if not archives.is_archive(path):
+            raise DamagedError(f"dataset.source: {path} is neither a folder, a CSV file nor a whole zip or tar archive")
+        archives.extract(path, folder)
+        yield Opened(folder, path)
+    except DamagedError as error:
+        if downloads.cache_folder() not in path.parents:
+            raise
+        path.unlink()
+        raise InputError(f"{error}; this copy was removed, run again to fetch another") from None
+    finally:
+        files.remove(folder)
 
 
 def locate(source: str, publication: Publication | None) -> Path:
@@ -51,14 +59,32 @@ def locate(source: str, publication: Publication | None) -> Path:
     if not source and publication is None:
         raise InputError("dataset.source is empty: it must be the path or address of your folder or archive")
     if source and not downloads.is_address(source):
-        path = Path(source).expanduser()
-        if not path.exists():
-            raise InputError(f"dataset.source {source!r} does not exist: give a local folder, an archive or an address")
-        return path
+        return _local(source)
     address = source or (publication.address if publication else "")
+    pin = publications.pin(address)
     file = downloads.fetch(address, downloads.cache_folder())
-    publications.require_pinned(file, address)
+    if pin and not publications.matches(file, pin):
+        file.unlink()
+        raise InputError(f"{address}: what was fetched does not have this hash; it was removed")
     return file
+
+
+def _local(source: str) -> Path:
+    try:
+        path = Path(source).expanduser()
+        there = path.exists()
+    except (RuntimeError, OSError, ValueError) as error:
+        raise InputError(f"dataset.source {source!r} is no path: {error}") from None
+    if not there:
+        raise InputError(f"dataset.source {source!r} does not exist: give a local folder, an archive or an address")
+    if (watched := _watched(path)) in [Path.cwd(), *Path.cwd().parents]:
+        raise InputError(f"dataset.source: {watched} holds this repository too: give the sounds a folder of their own")
+    return path
+
+
+def _watched(path: Path) -> Path:
+    """Where changes matter: beside a table lie its clips."""
+    return (path.parent if path.suffix == ".csv" else path).resolve()
 
 
 def watch(source: str) -> None:
@@ -71,6 +97,6 @@ def watch(source: str) -> None:
     paths.SOURCE.parent.mkdir(parents=True, exist_ok=True)
     files.remove(paths.SOURCE)
     if local:
-        paths.SOURCE.symlink_to((path.parent if path.suffix == ".csv" else path).absolute())
+        paths.SOURCE.symlink_to(_watched(path))
     else:
         paths.SOURCE.write_text(NOTHING, encoding="utf-8")

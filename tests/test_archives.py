@@ -94,6 +94,13 @@ def test_archives_that_are_cut_off(tmp_path: Path, pack: object, keep: float) ->
         archives.extract(cut, tmp_path / "out")
 
 
+@pytest.mark.parametrize("size", [5, 20, 50])
+def test_stubs_are_no_archives(tmp_path: Path, size: int) -> None:
+    whole = tarred(tmp_path / "a.tar.gz", {"a.wav": b"1" * 1000}).read_bytes()
+    (tmp_path / "stub.tar.gz").write_bytes(whole[:size])
+    assert not archives.is_archive(tmp_path / "stub.tar.gz")
+
+
 def test_a_flipped_byte(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "a.zip", {"a.wav": bytes(range(256)) * 100})
     content = bytearray(archive.read_bytes())

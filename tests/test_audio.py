@@ -99,3 +99,24 @@ def test_ten_milliseconds_are_padded_and_silence_stays(tmp_path: Path) -> None:
     assert np.flatnonzero(np.abs(waveform) > 0.1).mean() == pytest.approx(8000, abs=5)
     soundfile.write(tmp_path / "silence.wav", np.zeros(8000), 8000)
     assert not audio.load(tmp_path / "silence.wav", PARAMS).any()
+
+
+def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).standard_normal(20 * 8000) / 10
+    soundfile.write(tmp_path / "whole.mp3", noise, 8000)
+    assert audio.seconds(tmp_path / "whole.mp3") == pytest.approx(20, abs=0.2)
+    content = (tmp_path / "whole.mp3").read_bytes()
+    (tmp_path / "cut.mp3").write_bytes(content[: len(content) // 3])
+    with pytest.raises(InputError, match=r"cut\.mp3 is cut off: .* s of sound, of 20"):
+        audio.seconds(tmp_path / "cut.mp3")
+
+
+def test_raw_samples_are_no_sound_file(tmp_path: Path) -> None:
+    (tmp_path / "a.raw").write_bytes(bytes(800))
+    with pytest.raises(InputError, match=r"a\.raw cannot be read as sound: raw samples, without a header"):
+        audio.seconds(tmp_path / "a.raw")
+
+
+def test_loud_channels_do_not_overflow(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "loud.wav", np.full((16_000, 2), 3e37, np.float32), 16_000, subtype="FLOAT")
+    assert np.isfinite(audio.load(tmp_path / "loud.wav", PARAMS)).all()

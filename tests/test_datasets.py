@@ -124,10 +124,36 @@ def test_a_clip_that_stands_twice(esc50: Path, audio: Path) -> None:
         ESC10().collect(str(esc50), 0, audio)
 
 
-def test_a_table_that_lacks_a_column(urbansound8k: Path, audio: Path) -> None:
-    (urbansound8k / "metadata/UrbanSound8K.csv").write_text("slice_file_name,fold\n")
-    with pytest.raises(InputError, match="lacks the columns class, fsID"):
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (b"slice_file_name,fold\n", "lacks the columns fsID, class; found slice_file_name, fold"),
+        (b"", "lacks the columns .* found nothing"),
+        (b"slice_file_name,fsID,fold,class\na.wav,1,x,dog\n", "line 2: fold must be an integer from 1, found 'x'"),
+        (b"slice_file_name,fsID,fold,class\na.wav,1\n", "line 2: fold is empty"),
+        (b"slice_file_name,fsID,fold,class\na.wav,1,1,dog,2\n", "line 2 has more fields"),
+        (b"slice_file_name,fsID,fold,class\n\xe9.wav,1,1,dog\n", "cannot be read as a table"),
+    ],
+)
+def test_tables_that_are_wrong(urbansound8k: Path, audio: Path, table: bytes, message: str) -> None:
+    (urbansound8k / "metadata/UrbanSound8K.csv").write_bytes(table)
+    with pytest.raises(InputError, match=message):
         UrbanSound8K().collect(str(urbansound8k), 0, audio)
+
+
+@pytest.mark.parametrize(
+    ("name", "category"), [("../../evil.wav", "dog"), ("1-1-A-0.wav", "/etc"), ("{out}/evil.wav", "dog"), ("x", "..")]
+)
+def test_tables_that_lead_out_of_the_folder(esc50: Path, audio: Path, name: str, category: str) -> None:
+    out = audio.parent / "out"
+    out.mkdir()
+    (out / "evil.wav").write_text("mine")
+    row = ["filename,fold,category,esc10,src_file", f"{name.format(out=out)},1,{category},True,1"]
+    (esc50 / "meta/esc50.csv").write_text("\n".join(row) + "\n")
+    with pytest.raises(InputError, match="leads out of its folder"):
+        ESC50().collect(str(esc50), 0, audio)
+    assert (out / "evil.wav").read_text() == "mine"
+    assert list(audio.iterdir()) == []
 
 
 @pytest.mark.usefixtures("folder")
@@ -157,6 +183,7 @@ def test_an_empty_source_is_the_published_archive(esc10: Path, audio: Path, monk
         return zipped(esc10)
 
     monkeypatch.setattr(downloads, "fetch", fetch)
+    monkeypatch.setattr(publications, "matches", lambda *_: True)
     assert len(ESC10().collect("", 0, audio).clips) == 4
     assert asked == [_esc50.PUBLICATION.address]
 
@@ -168,11 +195,12 @@ class TestVerification:
     def published(self, esc50: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publication:
         monkeypatch.setattr(publications, "MANIFESTS", tmp_path)
         names = sorted((esc50 / "audio").iterdir())
-        rows = [(path.name, pooch.file_hash(str(path), alg="md5")) for path in names]
+        rows = [(path.name, pooch.file_hash(str(path), alg="md5")) for path in [*names, esc50 / "meta/esc50.csv"]]
         pd.DataFrame(rows, columns=["name", "md5"]).to_csv(tmp_path / "small.csv", index=False)
         digest = hashlib.sha256(zipped(esc50).read_bytes()).hexdigest()
         made = Publication("Small", "https://example.org/small.zip", 1, f"sha256:{digest}", "", "", "small")
         monkeypatch.setattr(ESC50, "publication", made)
+        monkeypatch.setattr(ESC50, "clips", 2)
         return made
 
     @pytest.mark.usefixtures("published")
@@ -187,12 +215,19 @@ class TestVerification:
         self, esc50: Path, audio: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert len(ESC50().collect(str(tarred(esc50)), 0, audio).clips) == 2
-        assert "2 of the 2 published files are in it unchanged, 0 others" in capsys.readouterr().err
+        assert "of the 3 published files 3 are in it unchanged; 0 others" in capsys.readouterr().err
 
     @pytest.mark.usefixtures("published")
     def test_one_file_that_differs_is_named(self, esc50: Path, audio: Path) -> None:
         write_sound(esc50 / "audio/2-2-A-1.wav", seconds=0.3)
         with pytest.raises(InputError, match=r"2-2-A-1\.wav is not the file that was published"):
+            ESC50().collect(str(tarred(esc50)), 0, audio)
+
+    @pytest.mark.usefixtures("published")
+    def test_a_table_that_differs_is_named(self, esc50: Path, audio: Path) -> None:
+        table = pd.read_csv(esc50 / "meta/esc50.csv")
+        table.assign(fold=3).to_csv(esc50 / "meta/esc50.csv", index=False)
+        with pytest.raises(InputError, match=r"esc50\.csv is not the file that was published"):
             ESC50().collect(str(tarred(esc50)), 0, audio)
 
     @pytest.mark.usefixtures("published")
@@ -203,7 +238,7 @@ class TestVerification:
         table = pd.read_csv(esc50 / "meta/esc50.csv")
         table[table.category == "hen"].to_csv(esc50 / "meta/esc50.csv", index=False)
         assert len(ESC50().collect(str(tarred(esc50)), 0, audio).clips) == 1
-        assert "0 of the 2 published files are in it unchanged, 1 others" in capsys.readouterr().err
+        assert "of the 3 published files 0 are in it unchanged; 2 others" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "clips"), [("esc50", 2000), ("urbansound8k", 8732)])
@@ -212,6 +247,18 @@ def test_manifests_are_whole(name: str, clips: int) -> None:
     assert len(table[table.name.str.endswith(".wav")]) == clips
     assert table.name.is_unique
     assert table.md5.str.fullmatch("[0-9a-f]{32}").all()
+
+
+@pytest.mark.parametrize(
+    ("clips", "message"),
+    [
+        ([Clip("a.wav", "a", 1, "g"), Clip("b.wav", "a", 2, "h")], "at least 2 classes, found a"),
+        ([Clip("a.wav", "a", 1, "g"), Clip("b.wav", "b", 1, "h")], "at least 2 folds, found 1"),
+    ],
+)
+def test_too_little_to_learn_from(clips: list[Clip], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        download.refuse_few(clips)
 
 
 def test_groups_never_cross_folds() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stages import downloads, publications
+from stages import downloads, sources
 from stages.console import InputError
 from stages.downloads import READ, Patience
 
@@ -29,7 +29,8 @@ class Temper:
     cuts: list[int] = field(default_factory=list)
     """Bytes after which the connection is cut, one a request."""
     stall: bool = False
-    redirect: bool = False
+    location: str = ""
+    """Redirected to; `loop` for somewhere else on this server, without end."""
     seen: list[str] = field(default_factory=list)
 
 
@@ -39,9 +40,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         temper = self.server.temper
         temper.seen.append(self.headers.get("Range", ""))
-        if temper.redirect:
+        if temper.location:
             self.send_response(302)
-            self.send_header("Location", self.path + "x")
+            self.send_header("Location", self.path + "x" if temper.location == "loop" else temper.location)
             self.end_headers()
         elif temper.statuses and (status := temper.statuses.pop(0)):
             self.send_error(status)
@@ -53,6 +54,8 @@ class Handler(BaseHTTPRequestHandler):
         if temper.ranges and asked and self.headers.get("If-Range") == temper.tag:
             start = int(asked.removeprefix("bytes=").rstrip("-"))
         self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(temper.content) - 1}/{len(temper.content)}")
         self.send_header("Content-Length", str(len(temper.content) - start))
         if temper.tag:
             self.send_header("ETag", temper.tag)
@@ -97,7 +100,7 @@ def test_a_file_is_fetched_once(server: Server, tmp_path: Path) -> None:
     assert first.read_bytes() == CONTENT
     assert downloads.fetch(address(server), tmp_path, QUICK) == first
     assert len(server.temper.seen) == 1
-    assert list(tmp_path.iterdir()) == [first]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".lock", ".zip"]
 
 
 def test_a_cut_off_download_goes_on_where_it_broke(server: Server, tmp_path: Path) -> None:
@@ -121,6 +124,7 @@ def test_from_the_start_where_the_server_cannot_resume(
 ) -> None:
     server.temper = Temper(cuts=[2_000_000], **changes)  # type: ignore[arg-type]
     assert downloads.fetch(address(server), tmp_path, QUICK).read_bytes() == CONTENT
+    assert server.temper.seen == ["", "" if "tag" in changes else f"bytes={2_000_000 // READ * READ}-"]
 
 
 def test_a_file_that_changed_meanwhile_is_fetched_anew(server: Server, tmp_path: Path) -> None:
@@ -141,7 +145,7 @@ def test_failures_that_pass_are_waited_out(server: Server, tmp_path: Path) -> No
     [
         (Temper(statuses=[404]), "could not be fetched: 404", 1),
         (Temper(statuses=[500] * 9), "the server answers 500", 3),
-        (Temper(redirect=True), "redirects without end", 31),
+        (Temper(location="loop"), "redirects without end", downloads.MOST_REDIRECTS),
         (Temper(stall=True, cuts=[0, 0, 0]), "could not be fetched: .*timed out", 3),
     ],
     ids=["404", "500", "redirects", "slow"],
@@ -153,7 +157,7 @@ def test_servers_that_do_not_give_the_file(
     with pytest.raises(InputError, match=message):
         downloads.fetch(address(server), tmp_path, QUICK)
     assert len(temper.seen) == requests
-    assert not [path for path in tmp_path.iterdir() if path.suffix not in {".part", ".version"}]
+    assert not [path for path in tmp_path.iterdir() if path.suffix not in {".part", ".version", ".lock"}]
 
 
 @pytest.mark.parametrize("source", ["http://example.org/a.zip", "ftp://example.org/a.zip"])
@@ -170,13 +174,55 @@ def test_a_full_disk_is_said_before_the_download(
         downloads.fetch(address(server), tmp_path, QUICK)
 
 
-def test_a_pinned_hash_is_checked(server: Server, tmp_path: Path) -> None:
+def test_a_redirect_may_not_leave_https(server: Server, tmp_path: Path) -> None:
+    server.temper = Temper(location="http://127.0.0.2:9/set.zip")
+    with pytest.raises(InputError, match=r"http://127\.0\.0\.2:9/set\.zip: only https is fetched from"):
+        downloads.fetch(address(server), tmp_path, QUICK)
+
+
+def test_two_versions_are_never_spliced(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.temper.cuts = [30 * READ, 0, 0, 0]
+    with pytest.raises(InputError):
+        downloads.fetch(address(server), tmp_path, QUICK)
+    server.temper = Temper(content=CONTENT[::-1], tag='"2"')
+    with monkeypatch.context() as full:
+        full.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
+        with pytest.raises(InputError, match="no space for"):
+            downloads.fetch(address(server), tmp_path, QUICK)
+    assert downloads.fetch(address(server), tmp_path, QUICK).read_bytes() == CONTENT[::-1]
+
+
+@pytest.mark.parametrize("source", ["https://[bad/x.zip", "https://a..b/x.zip"])
+def test_addresses_that_are_none(source: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is no address|could not be fetched"):
+        downloads.fetch(source, tmp_path, QUICK)
+
+
+@pytest.fixture
+def cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache folder, in a working folder."""
+    (made := folder / "cache").mkdir()
+    monkeypatch.setattr(downloads, "cache_folder", lambda: made)
+    return made
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_pinned_hash_is_checked(server: Server) -> None:
     right = f"{address(server)}#sha256:{sha256(CONTENT).hexdigest()}"
-    publications.require_pinned(downloads.fetch(right, tmp_path, QUICK), right)
-    wrong = f"{address(server)}#sha256:{'0' * 64}"
-    file = downloads.fetch(wrong, tmp_path, QUICK)
-    with pytest.raises(InputError, match="does not have the hash sha256:000"):
-        publications.require_pinned(file, wrong)
-    assert not file.exists()
-    with pytest.raises(InputError, match="must be a hash such as"):
-        publications.require_pinned(tmp_path, f"{address(server)}#readme")
+    assert sources.locate(right, None).read_bytes() == CONTENT
+    with pytest.raises(InputError, match="does not have this hash; it was removed"):
+        sources.locate(f"{address(server)}#sha256:{'0' * 64}", None)
+    asked = len(server.temper.seen)
+    with pytest.raises(InputError, match="must be a hash such as sha256"):
+        sources.locate(f"{address(server)}#readme", None)
+    assert len(server.temper.seen) == asked
+
+
+def test_a_download_that_is_no_archive_is_not_kept(server: Server, cache: Path) -> None:
+    server.temper.content = b"<html>please log in</html>"
+    with (
+        pytest.raises(InputError, match="nor a whole zip or tar archive; this copy was removed"),
+        sources.opened(address(server), None),
+    ):
+        pass
+    assert [path.suffix for path in cache.iterdir()] == [".lock"]

@@ -1,14 +1,16 @@
 """Labelled recordings: one file a dataset, found by its name."""
 
+import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from stages import files, params, plugins, publications, sources
 from stages.console import InputError
+from stages.datasets import _tables
 from stages.publications import Publication
 
 
@@ -56,6 +58,8 @@ class Recordings(Dataset, ABC):
 
     publication: ClassVar[Publication | None] = None
     """Where it is published, if it is."""
+    clips: ClassVar[int] = 0
+    """Number of clips that are published."""
 
     @abstractmethod
     def find(self, root: Path, seed: int) -> dict[Clip, Path]:
@@ -74,17 +78,24 @@ class Recordings(Dataset, ABC):
         rejected = {}
         with sources.opened(source, self.publication) as opened:
             found = self.find(opened.root, seed)
-            _refuse_twice(found)
+            _refuse_bad_paths(found, opened.root)
             if opened.archive and self.publication:
-                present = [original for original in found.values() if original.is_file()]
-                publications.verify(opened.archive, present, self.publication)
+                strict = not source or len(found) >= self.clips
+                publications.verify(opened.archive, opened.root, found.values(), self.publication, strict=strict)
             for clip, original in found.items():
                 if reason := _problem(original, audio / clip.path):
                     rejected[clip.path] = reason
         return Collected([clip for clip in found if clip.path not in rejected], rejected)
 
 
-def _refuse_twice(found: Iterable[Clip]) -> None:
+def _refuse_bad_paths(found: Mapping[Clip, Path], root: Path) -> None:
+    """Raise an InputError for a path that leads out of its folder, stands twice, or is no UTF-8."""
+    top = root.parent if root.is_file() else root
+    for clip, original in found.items():
+        if "\udc80" <= max(clip.path) <= "\udcff":
+            raise InputError(f"{clip.path!r} is no name in UTF-8: rename the file")
+        if not _tables.inside(clip.path) or not _tables.inside(os.path.relpath(original, top)):
+            raise InputError(f"{clip.path!r}, named by the dataset, leads out of its folder")
     twice = [path for path, times in Counter(clip.path for clip in found).items() if times > 1]
     if twice:
         raise InputError(f"{twice[0]!r} stands twice in the dataset's table: each clip must be one row")
@@ -92,12 +103,12 @@ def _refuse_twice(found: Iterable[Clip]) -> None:
 
 def _problem(original: Path, target: Path) -> str:
     """Why a file could not be put in place, or nothing."""
-    if not original.is_file():
-        return "is named by the dataset but is not there"
     try:
+        if not original.is_file():
+            return "is named by the dataset but is not there"
         files.link(original, target)
-    except PermissionError:
-        return "may not be read: permission denied"
+    except OSError as error:
+        return f"cannot be put in place: {error.strerror}"
     return ""
 
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.console import InputError
-from stages.datasets import Clip
+from stages.datasets import Clip, _tables
 from stages.publications import Publication
 
 PUBLICATION = Publication(
@@ -18,21 +17,13 @@ PUBLICATION = Publication(
     manifest="esc50",
 )
 
-COLUMNS = {"filename", "fold", "category", "esc10", "src_file"}
-
 
 def table(root: Path) -> pd.DataFrame | None:
-    """The rows of `meta/esc50.csv`, with the columns `file` and `group` added, or None where there is no such table.
-
-    Raises:
-        InputError: it lacks a column.
-    """
+    """The rows of `meta/esc50.csv`, with the column `file` added, or None where there is no such table."""
     found = sorted(root.rglob("meta/esc50.csv"))
     if not found:
         return None
-    rows = pd.read_csv(found[0], dtype=str, keep_default_na=False)
-    if missing := COLUMNS - set(rows.columns):
-        raise InputError(f"{found[0]} lacks the columns {', '.join(sorted(missing))}")
+    rows = _tables.read(found[0], ["filename", "fold", "category", "esc10", "src_file"])
     audio = found[0].parent.parent / "audio"
     return rows.assign(file=[audio / name for name in rows.filename])
 

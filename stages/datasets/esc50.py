@@ -10,6 +10,7 @@ from stages.publications import Publication
 class ESC50(Recordings):
     """Read from its published layout."""
 
+    clips: ClassVar[int] = 2000
     publication: ClassVar[Publication | None] = _esc50.PUBLICATION
 
     def find(self, root: Path, seed: int) -> dict[Clip, Path]:

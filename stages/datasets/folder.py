@@ -1,7 +1,5 @@
 """Your own recordings: a folder for each class, or a table of paths and labels."""
 
-import re
-from collections.abc import Hashable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -10,15 +8,11 @@ import soundfile
 from pydantic import Field
 
 from stages.console import InputError, say
-from stages.datasets import Clip, Recordings, _foldmaking
+from stages.datasets import Clip, Recordings, _foldmaking, _tables
 from stages.params import Count
 
-SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".opus", ".oga", ".sph"}
+SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"} | {".aif", ".opus", ".oga"}
 """Of names that are taken for sound; one that libsndfile then cannot read is an error."""
-
-OPTIONAL = ["fold", "group"]
-
-FOLD = re.compile(r"[1-9][0-9]{0,3}")
 
 
 class Folder(Recordings):
@@ -66,13 +60,18 @@ def _table(root: Path) -> Path | None:
 
 
 def _top(root: Path) -> Path:
-    """Past the single folder that an archive often packs all others in, unless the files begin there."""
+    """Past the single folder that an archive often packs all others in, unless sounds lie in it themselves."""
     inside = [path for path in root.iterdir() if not _is_hidden(path)]
     if len(inside) == 1 and inside[0].is_dir():
         deeper = [path for path in inside[0].iterdir() if not _is_hidden(path)]
-        if all(path.is_dir() or path.suffix == ".csv" for path in deeper) and deeper:
+        if any(map(Path.is_dir, deeper)) and not any(map(_is_sound, deeper)):
             return _top(inside[0])
     return root
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether it is taken for sound, by its name."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def _walk(root: Path) -> pd.DataFrame:
@@ -81,7 +80,7 @@ def _walk(root: Path) -> pd.DataFrame:
         relative = path.relative_to(top)
         if not path.is_file() or _is_hidden(relative):
             continue
-        if len(relative.parts) > 1 and path.suffix.lower() in SUFFIXES:
+        if len(relative.parts) > 1 and _is_sound(path):
             rows.append((relative.as_posix(), relative.parts[0]))
         else:
             others.append(relative.as_posix())
@@ -91,29 +90,9 @@ def _walk(root: Path) -> pd.DataFrame:
 
 
 def _read(table: Path) -> pd.DataFrame:
-    try:
-        rows = pd.read_csv(table, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{table} cannot be read as a table: {error}") from None
-    if missing := {"path", "label"} - set(rows.columns):
-        raise InputError(f"{table} lacks the columns {', '.join(sorted(missing))}; found {', '.join(rows.columns)}")
-    rows = rows[["path", "label", *(name for name in OPTIONAL if name in rows)]]
-    for number, row in enumerate(rows.to_dict("records"), start=2):
-        _check(f"{table}, line {number}", row)
-    if twice := rows.path[rows.path.duplicated()].tolist():
-        raise InputError(f"{table} names {twice[0]!r} twice")
+    rows = _tables.read(table, ["path", "label"], optional=("fold", "group"))
+    rows = rows.assign(path=[PurePosixPath(path).as_posix() for path in rows.path])
     return rows.sort_values("path", ignore_index=True)
-
-
-def _check(where: str, row: Mapping[Hashable, str]) -> None:
-    for name, value in row.items():
-        if not value.strip():
-            raise InputError(f"{where}: {name} is empty")
-    path = PurePosixPath(row["path"])
-    if path.is_absolute() or ".." in path.parts:
-        raise InputError(f"{where}: path must be inside the table's folder, found {row['path']!r}")
-    if not FOLD.fullmatch(row.get("fold", "1")):
-        raise InputError(f"{where}: fold must be an integer from 1, found {row['fold']!r}")
 
 
 def _is_hidden(path: Path) -> bool:

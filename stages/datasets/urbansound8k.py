@@ -3,18 +3,14 @@
 from pathlib import Path
 from typing import ClassVar
 
-import pandas as pd
-
-from stages.console import InputError
-from stages.datasets import Clip, Recordings, require
+from stages.datasets import Clip, Recordings, _tables, require
 from stages.publications import Publication
-
-COLUMNS = {"slice_file_name", "fsID", "fold", "class"}
 
 
 class UrbanSound8K(Recordings):
     """Read from its published layout: `metadata/UrbanSound8K.csv` and `audio/fold<k>/`."""
 
+    clips: ClassVar[int] = 8732
     publication: ClassVar[Publication | None] = Publication(
         title="UrbanSound8K",
         address="https://zenodo.org/records/1203745/files/UrbanSound8K.tar.gz?download=1",
@@ -35,12 +31,9 @@ class UrbanSound8K(Recordings):
 
 
 def _clips(table: Path) -> dict[Clip, Path]:
-    rows = pd.read_csv(table, dtype=str, keep_default_na=False)
-    if missing := COLUMNS - set(rows.columns):
-        raise InputError(f"{table} lacks the columns {', '.join(sorted(missing))}")
     audio = table.parent.parent / "audio"
     found = {}
-    for row in rows.to_dict("records"):
+    for row in _tables.read(table, ["slice_file_name", "fsID", "fold", "class"]).to_dict("records"):
         path = f"fold{row['fold']}/{row['slice_file_name']}"
         found[Clip(path, row["class"], int(row["fold"]), row["fsID"])] = audio / path
     return found
