@@ -38,9 +38,9 @@ def main(representation: str) -> None:
 
 
 def extract(files: list[Path], transform: Representation, sound: AudioParams, processes: int) -> Iterator[Image]:
-    """Images of the files, in their order, whatever the number of processes."""
+    """Images of the files, in their order, whatever the number of processes; begun when the first is asked for."""
     tasks = (joblib.delayed(_image)(file, transform, sound) for file in files)
-    return iter(joblib.Parallel(n_jobs=processes, return_as="generator")(tasks))
+    yield from joblib.Parallel(n_jobs=processes, return_as="generator")(tasks)
 
 
 def _image(file: Path, transform: Representation, sound: AudioParams) -> Image:
