@@ -97,22 +97,25 @@ class _Tries:
 
 def _attempt(address: str, partial: Path, tries: _Tries) -> bool:
     """Whether the file is whole now."""
-    before = partial.stat().st_size if partial.exists() else 0
+    before = _size(partial)
     try:
         _receive(address, partial, tries.patience.timeout)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, BrokenError) as error:
-        after = partial.stat().st_size if partial.exists() else 0
-        tries.wait(address, error, progressed=after > before)
+        tries.wait(address, error, progressed=_size(partial) > before)
         return False
     except (requests.RequestException, ValueError) as error:
         raise InputError(f"{address} could not be fetched: {error}") from None
     return True
 
 
+def _size(partial: Path) -> int:
+    return partial.stat().st_size if partial.exists() else 0
+
+
 def _receive(address: str, partial: Path, timeout: float) -> None:
     """Get what is missing of a file; from the start where the server cannot resume or the file has changed."""
     version = partial.with_suffix(".version")
-    have = partial.stat().st_size if partial.exists() else 0
+    have = _size(partial)
     headers = {"Accept-Encoding": "identity"}
     if have and version.exists():
         headers |= {"Range": f"bytes={have}-", "If-Range": version.read_text(encoding="utf-8")}
@@ -161,7 +164,7 @@ def _stamp(answer: requests.Response) -> str | None:
 def _save(answer: requests.Response, partial: Path) -> None:
     if answer.headers.get("Content-Encoding", "identity") != "identity":
         raise InputError(f"{answer.url} could not be fetched: the server sends it encoded, which was not asked for")
-    have = partial.stat().st_size if partial.exists() else 0
+    have = _size(partial)
     rest = int(answer.headers.get("Content-Length", 0))
     files.require_space(partial.parent, rest)
     progress = Progress(f"fetching {urlsplit(answer.url).path}", (have + rest) // MEGABYTE, "MB")

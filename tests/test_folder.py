@@ -1,5 +1,6 @@
 """Your own recordings: folders, tables, and the folds made for them."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,12 @@ def test_paths_that_are_wrong(root: Path, tmp_path: Path, path: str, message: st
     (audio := tmp_path / "audio").mkdir()
     with pytest.raises(InputError, match=message):
         Folder(folds=2).collect(str(root), 0, audio)
+
+
+def test_names_that_are_no_utf8(root: Path, tmp_path: Path) -> None:
+    (root / "chien/a.wav").rename(root / "chien" / os.fsdecode("\N{DOG FACE}".encode() + b"\xe9.wav"))
+    with pytest.raises(InputError, match="is no name in UTF-8: rename the file"):
+        Folder(folds=2).collect(str(root), 0, tmp_path)
 
 
 def test_a_table_beside_the_repository_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

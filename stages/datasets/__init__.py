@@ -92,7 +92,8 @@ def _refuse_bad_paths(found: Mapping[Clip, Path], root: Path) -> None:
     """Raise an InputError for a path that leads out of its folder, stands twice, or is no UTF-8."""
     top = root.parent if root.is_file() else root
     for clip, original in found.items():
-        if "\udc80" <= max(clip.path) <= "\udcff":
+        # Bytes of a name that are no UTF-8 reach Python as these.
+        if any("\udc80" <= letter <= "\udcff" for letter in clip.path):
             raise InputError(f"{clip.path!r} is no name in UTF-8: rename the file")
         if not _tables.inside(clip.path) or not _tables.inside(os.path.relpath(original, top)):
             raise InputError(f"{clip.path!r}, named by the dataset, leads out of its folder")
