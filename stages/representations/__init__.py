@@ -14,6 +14,9 @@ FLOOR_DB = 80.0
 
 Image = npt.NDArray[np.float32]
 
+Change = npt.NDArray[np.floating]
+"""In dB."""
+
 
 class Representation(params.Parameters, ABC):
     """A transform with its parameters."""
@@ -33,14 +36,13 @@ class Representation(params.Parameters, ABC):
             shape (height, width), float32 in [0, 1], low frequencies in the first rows.
         """
 
-    @abstractmethod
     def render(self, waveform: Waveform, sample_rate: int, image: Image) -> Waveform:
         """The clip's own sound, changed so that its image becomes another one.
 
-        What the image changes, in decibels, is applied as a gain to the clip in time and frequency, interpolated
-        between the centres of the image's blocks. Two things cannot be reached: a level below the image's floor is
-        unknown, so that raising it raises what is there; and an image whose maximum is not 1 sounds like the one with
-        all of it raised to 1, since an image is relative to its maximum.
+        What the image changes, in decibels, is applied as a gain to the clip in time and frequency. Two things cannot
+        be reached: a level below the image's floor is unknown, so that raising it raises what is there; and an image
+        whose maximum is not 1 sounds like the one with all of it raised to 1, since an image is relative to its
+        maximum.
 
         Args:
             waveform: shape (samples,), float32.
@@ -49,6 +51,20 @@ class Representation(params.Parameters, ABC):
 
         Returns:
             shape (samples,), float32; the waveform itself, to rounding, for its own image.
+        """
+        return self.amplified(waveform, sample_rate, FLOOR_DB * (image - self.image(waveform, sample_rate)))
+
+    @abstractmethod
+    def amplified(self, waveform: Waveform, sample_rate: int, change: Change) -> Waveform:
+        """The clip with a gain that is interpolated between the centres of the image's blocks.
+
+        Args:
+            waveform: shape (samples,), float32.
+            sample_rate: in Hz.
+            change: shape of `image`, in dB.
+
+        Returns:
+            shape (samples,), float32.
         """
 
 

@@ -11,7 +11,8 @@ from scipy.ndimage import gaussian_filter1d
 
 from stages.audio import Waveform
 from stages.params import Count, Parameters
-from stages.representations import Image, Representation, pool
+from stages.representations import Change, Image, Representation, pool
+from stages.representations._constantq import BINS_PER_OCTAVE, LOWEST, constant_q
 
 TONNETZ_RADII = np.array([1.0, 1.0, 1.0, 1.0, 0.5, 0.5])
 """Largest absolute value of each tonnetz dimension: fifths, minor thirds, major thirds (Harte et al. 2006)."""
@@ -19,8 +20,8 @@ TONNETZ_RADII = np.array([1.0, 1.0, 1.0, 1.0, 0.5, 0.5])
 ROWS = 12 + 6 + 1
 """Of the chromagram: pitch classes, tonnetz, harmonic change."""
 
-SHORTEST_WINDOW = 1024
-"""Samples of the constant-Q transform's longest window at its lowest rate."""
+SILENT_DB = 60.0
+"""A frame this far below the clip's loudest has no pitch."""
 
 SMOOTHING_FRAMES = 1.0
 """Standard deviation of the Gaussian that smooths the tonnetz before its changes are measured."""
@@ -44,17 +45,27 @@ class Chromagram(Parameters):
             shape (19, frames), float32 in [0, 1]: 12 pitch classes from C, each frame's maximum 1; the 6 tonnetz
             dimensions, mapped from [-radius, radius]; the harmonic change detection function, the distance that the
             smoothed tonnetz moves between the frames before and after, mapped from [0, 2 sqrt(4.5)] (Harte, Sandler
-            and Gasser 2006). Silence is 0 in the chroma, 0.5 in the tonnetz, 0 in the change.
+            and Gasser 2006). Frames more than 60 dB below the loudest are silent: 0 in the chroma, 0.5 in the tonnetz.
         """
-        # The lowest octave is analysed after halving the rate octaves - 1 times, in windows that must find room.
-        longer = np.pad(waveform, (0, max(SHORTEST_WINDOW * 2 ** (self.octaves - 1) - len(waveform), 0)))
-        chroma = librosa.feature.chroma_cqt(
-            y=longer, sr=sample_rate, hop_length=self.hop_length, n_octaves=self.octaves, tuning=0.0
-        )[:, : 1 + len(waveform) // self.hop_length]
+        chroma = self.chroma(waveform, sample_rate)
         tonnetz = librosa.feature.tonnetz(chroma=chroma, sr=sample_rate)
         scaled = 0.5 + tonnetz / (2 * TONNETZ_RADII[:, None])
         stacked = np.vstack([chroma, scaled, harmonic_change(tonnetz)[None]])
         return np.clip(pool(stacked, frames, axis=1), 0, 1).astype(np.float32)
+
+    def chroma(self, waveform: Waveform, sample_rate: int) -> npt.NDArray[np.floating]:
+        """Constant-Q chroma as librosa defines it, each frame's maximum 1, but 0 where it is silent.
+
+        Returns:
+            shape (12, 1 + samples // hop_length).
+        """
+        magnitudes = np.abs(constant_q(waveform, sample_rate, self.hop_length, self.octaves))
+        wrapped = (
+            librosa.filters.cq_to_chroma(len(magnitudes), bins_per_octave=BINS_PER_OCTAVE, fmin=LOWEST) @ magnitudes
+        )
+        floor = max(wrapped.max() * 10 ** (-SILENT_DB / 20), np.finfo(np.float32).tiny)
+        normalised: npt.NDArray[np.floating] = librosa.util.normalize(wrapped, threshold=floor, fill=False)
+        return normalised
 
 
 def harmonic_change(tonnetz: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -84,9 +95,9 @@ class WithChromagram(Representation, ABC):
         image = self.base.image(waveform, sample_rate)
         return np.vstack([image, self.chromagram.rows(waveform, sample_rate, image.shape[1])])
 
-    def render(self, waveform: Waveform, sample_rate: int, image: Image) -> Waveform:
-        """As the base does; the rows of the chromagram then follow from the sound, whatever the image says."""
-        return self.base.render(waveform, sample_rate, image[:-ROWS])
+    def amplified(self, waveform: Waveform, sample_rate: int, change: Change) -> Waveform:
+        """As the base is; the rows of the chromagram then follow from the sound, whatever the image says."""
+        return self.base.amplified(waveform, sample_rate, change[:-ROWS])
 
     def mismatch(self, waveform: Waveform, sample_rate: int, image: Image) -> float:
         """Mean distance, in [0, 1], of the image's chromagram from that of the sound: what no sound can realise."""

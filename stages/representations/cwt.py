@@ -14,7 +14,7 @@ from pydantic import Field
 
 from stages.audio import Waveform
 from stages.params import Count, Number
-from stages.representations import FLOOR_DB, Image, Representation, decibels, spread
+from stages.representations import Change, Image, Representation, decibels, spread
 from stages.representations.stft import between
 
 NEGLIGIBLE = 1e-7
@@ -60,13 +60,12 @@ class CWT(Representation):
             power = np.abs(scipy.fft.ifft(part, band.samples) * (band.samples / length)) ** 2
             yield _means(power, np.linspace(0, band.samples * len(waveform) / length, self.frames + 1))
 
-    def render(self, waveform: Waveform, sample_rate: int, image: Image) -> Waveform:
+    def amplified(self, waveform: Waveform, sample_rate: int, change: Change) -> Waveform:
         """As a gain on the clip's own STFT, since the wavelets of neighbouring scales overlap."""
         longer = librosa.util.fix_length(waveform, size=max(len(waveform), RENDERING_WINDOW))
         spectrum = librosa.stft(longer, n_fft=RENDERING_WINDOW)
-        change = FLOOR_DB * (image.astype(np.float64) - self.image(waveform, sample_rate))
         bins = between(change, self.frequencies(sample_rate), RENDERING_WINDOW, sample_rate)
-        gain = 10 ** (spread(bins, spectrum.shape[1], axis=1) / 20)
+        gain = librosa.db_to_amplitude(spread(bins, spectrum.shape[1], axis=1))
         rendered: Waveform = librosa.istft((spectrum * gain).astype(np.complex64), length=len(waveform))
         return rendered
 

@@ -4,11 +4,12 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import pywt
+from librosa import db_to_amplitude
 from pydantic import Field, field_validator
 
 from stages.audio import Waveform
 from stages.params import Count
-from stages.representations import FLOOR_DB, Image, Representation, decibels, pool, spread
+from stages.representations import Change, Image, Representation, decibels, pool, spread
 
 
 class DWT(Representation):
@@ -37,12 +38,11 @@ class DWT(Representation):
         coefficients = packets(waveform, self.wavelet, self.level)
         return decibels(pool(pool(coefficients**2, self.rows, axis=0), self.frames, axis=1))
 
-    def render(self, waveform: Waveform, sample_rate: int, image: Image) -> Waveform:
+    def amplified(self, waveform: Waveform, sample_rate: int, change: Change) -> Waveform:
         """As a gain on the clip's own wavelet packets."""
         coefficients = packets(waveform, self.wavelet, self.level)
-        change = FLOOR_DB * (image.astype(np.float64) - self.image(waveform, sample_rate))
         bands, places = coefficients.shape
-        gain = 10 ** (spread(spread(change, bands, axis=0), places, axis=1) / 20)
+        gain = db_to_amplitude(spread(spread(change, bands, axis=0), places, axis=1))
         return unpacked((coefficients * gain).astype(np.float32), self.wavelet)[: len(waveform)]
 
 
@@ -52,18 +52,25 @@ def packets(waveform: Waveform, wavelet: str, level: int) -> Image:
     The waveform is padded with zeros to a multiple of 2 ** level, so that the transform, taken as periodic, keeps its
     energy (for orthogonal wavelets).
     """
-    bands = 2**level
-    padded = np.pad(waveform, (0, -len(waveform) % bands))
-    tree = pywt.WaveletPacket(padded, wavelet, mode="periodization", maxlevel=level)
-    return np.stack([node.data for node in tree.get_level(level, order="freq")])
+    coefficients = np.pad(waveform, (0, -len(waveform) % 2**level))[None]
+    for _ in range(level):
+        low, high = pywt.dwt(coefficients, wavelet, "periodization", axis=1)
+        coefficients = np.stack([_mirrored(low, high), _mirrored(high, low)], axis=1).reshape(2 * len(low), -1)
+    return coefficients
 
 
 def unpacked(coefficients: Image, wavelet: str) -> Waveform:
     """The waveform of wavelet packets in frequency order, shape (2 ** level, places): the inverse of `packets`."""
-    level = len(coefficients).bit_length() - 1
-    order = pywt.WaveletPacket(np.zeros(len(coefficients)), wavelet, "periodization", level).get_level(level, "freq")
-    tree = pywt.WaveletPacket(None, wavelet, mode="periodization", maxlevel=level)
-    for node, values in zip(order, coefficients, strict=True):
-        tree[node.path] = values
-    rebuilt: Waveform = tree.reconstruct(update=False).astype(np.float32)
-    return rebuilt
+    while len(coefficients) > 1:
+        lower, upper = coefficients[::2], coefficients[1::2]
+        low, high = _mirrored(lower, upper), _mirrored(upper, lower)
+        coefficients = pywt.idwt(low, high, wavelet, "periodization", axis=1)
+    waveform: Waveform = coefficients[0]
+    return waveform
+
+
+def _mirrored(even: Image, odd: Image) -> Image:
+    """Rows of the one at even places, of the other at odd ones: every second band runs downwards in frequency."""
+    rows = even.copy()
+    rows[1::2] = odd[1::2]
+    return rows

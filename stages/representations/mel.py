@@ -6,6 +6,7 @@ import librosa
 import numpy as np
 import numpy.typing as npt
 
+from stages.representations import Change
 from stages.representations.stft import STFT, between
 
 
@@ -19,7 +20,7 @@ class Mel(STFT):
         mel: npt.NDArray[np.floating] = librosa.feature.melspectrogram(S=power, sr=sample_rate, n_mels=self.rows)
         return mel
 
-    def bins(self, change: npt.NDArray[np.floating], sample_rate: int) -> npt.NDArray[np.floating]:
+    def bins(self, change: Change, sample_rate: int) -> Change:
         """A change of the bins from one of the rows, interpolated between their centres."""
         centres = librosa.mel_frequencies(self.rows + 2, fmin=0, fmax=sample_rate / 2)[1:-1]
         return between(change, centres, self.n_fft, sample_rate)

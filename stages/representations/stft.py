@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from stages.audio import Waveform
 from stages.params import Count
-from stages.representations import FLOOR_DB, Image, Representation, decibels, interpolate, pool, spread
+from stages.representations import Change, Image, Representation, decibels, interpolate, pool, spread
 
 
 class STFT(Representation):
@@ -38,15 +38,14 @@ class STFT(Representation):
         """Rows of the image from bins: equal bands from 0 to sample_rate / 2."""
         return pool(power, self.rows, axis=0)
 
-    def bins(self, change: npt.NDArray[np.floating], sample_rate: int) -> npt.NDArray[np.floating]:
+    def bins(self, change: Change, sample_rate: int) -> Change:
         """A change of the n_fft / 2 + 1 bins from one of the rows."""
         return spread(change, self.n_fft // 2 + 1, axis=0)
 
-    def render(self, waveform: Waveform, sample_rate: int, image: Image) -> Waveform:
+    def amplified(self, waveform: Waveform, sample_rate: int, change: Change) -> Waveform:
         """As a gain on the clip's own STFT."""
         spectrum = self._spectrum(waveform)
-        change = FLOOR_DB * (image.astype(np.float64) - self.image(waveform, sample_rate))
-        gain = 10 ** (spread(self.bins(change, sample_rate), spectrum.shape[1], axis=1) / 20)
+        gain = librosa.db_to_amplitude(spread(self.bins(change, sample_rate), spectrum.shape[1], axis=1))
         rendered: Waveform = librosa.istft(
             (spectrum * gain).astype(np.complex64),
             n_fft=self.n_fft,
@@ -65,8 +64,6 @@ class STFT(Representation):
         return spectrum
 
 
-def between(
-    change: npt.NDArray[np.floating], centres: npt.NDArray[np.floating], n_fft: int, sample_rate: int
-) -> npt.NDArray[np.float64]:
+def between(change: Change, centres: npt.NDArray[np.floating], n_fft: int, sample_rate: int) -> Change:
     """A change of the bins from one of rows whose centre frequencies are given, ascending, in Hz."""
     return interpolate(change, centres, np.fft.rfftfreq(n_fft, 1 / sample_rate), axis=0)

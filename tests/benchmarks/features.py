@@ -1,0 +1,91 @@
+"""How much faster features are than the plain loop over the libraries: `python -m tests.benchmarks.features`.
+
+The same generated clips, the same parameters, in one run: first librosa and PyWavelets clip by clip, as their
+documentation uses them, then stage `features` with its processes, which are started before the clock is.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import librosa
+import numpy as np
+import numpy.typing as npt
+import pywt
+import soundfile
+
+from stages import representations
+from stages.audio import AudioParams, Waveform
+from stages.compute import ComputeParams
+from stages.datasets.synthetic import SAMPLE_RATE, SECONDS, Synthetic
+from stages.features import extract
+from stages.representations import decibels, pool
+from stages.representations._chromagram import Chromagram, WithChromagram
+from stages.representations.cwt import CWT
+from stages.representations.dwt import DWT
+
+SOUND = AudioParams(sample_rate=SAMPLE_RATE, duration=SECONDS)
+PLAIN_CLIPS = 10
+CLIPS = 100
+
+Plain = Callable[[Waveform, WithChromagram], npt.NDArray[np.float32]]
+
+
+def main() -> None:
+    with TemporaryDirectory() as folder:
+        Synthetic(clips_per_class=10).collect("", 0, Path(folder))
+        files = sorted(Path(folder).rglob("*.wav"))[:CLIPS]
+        print(f"cwt_tonnetz ratio {ratio('cwt_tonnetz', scalogram, files):.1f}")
+        print(f"features ratio {ratio('dwt_tonnetz', packets, files):.1f}")
+
+
+def ratio(name: str, plain: Plain, files: list[Path]) -> float:
+    """Of the time by the plain loop to that of the stage."""
+    transform = representations.load(name)
+    assert isinstance(transform, WithChromagram)
+    processes = ComputeParams(device="cpu", precision="auto", workers=0, batch_size=1).processes
+    slow = seconds_a_clip(lambda: [by_library(file, transform, plain) for file in files[:PLAIN_CLIPS]])
+    list(extract(files[: 2 * processes], transform, SOUND, processes))
+    fast = seconds_a_clip(lambda: list(extract(files, transform, SOUND, processes)))
+    print(f"{name}: {1000 * slow:.1f} ms a clip by the plain loop, {1000 * fast:.1f} by stage features")
+    return slow / fast
+
+
+def seconds_a_clip(work: Callable[[], list[npt.NDArray[np.float32]]]) -> float:
+    start = time.perf_counter()
+    images = work()
+    return (time.perf_counter() - start) / len(images)
+
+
+def by_library(file: Path, transform: WithChromagram, plain: Plain) -> npt.NDArray[np.float32]:
+    waveform, _ = soundfile.read(file, dtype="float32")
+    image = plain(waveform, transform)
+    return np.vstack([image, chromagram(waveform, transform.chromagram, image.shape[1])])
+
+
+def chromagram(waveform: Waveform, params: Chromagram, frames: int) -> npt.NDArray[np.float64]:
+    chroma = librosa.feature.chroma_cqt(
+        y=waveform, sr=SAMPLE_RATE, hop_length=params.hop_length, n_octaves=params.octaves, tuning=0.0
+    )
+    return pool(np.vstack([chroma, librosa.feature.tonnetz(chroma=chroma, sr=SAMPLE_RATE)]), frames, axis=1)
+
+
+def packets(waveform: Waveform, transform: WithChromagram) -> npt.NDArray[np.float32]:
+    base = transform.base
+    assert isinstance(base, DWT)
+    tree = pywt.WaveletPacket(waveform, base.wavelet, mode="periodization", maxlevel=base.level)
+    powers = np.stack([node.data for node in tree.get_level(base.level, order="freq")]) ** 2
+    return decibels(pool(pool(powers, base.rows, axis=0), base.frames, axis=1))
+
+
+def scalogram(waveform: Waveform, transform: WithChromagram) -> npt.NDArray[np.float32]:
+    base = transform.base
+    assert isinstance(base, CWT)
+    scales = base.centre * SAMPLE_RATE / base.frequencies(SAMPLE_RATE)
+    transformed, _ = pywt.cwt(waveform, scales, f"cmor{base.bandwidth}-{base.centre}", method="fft")
+    return decibels(pool(np.abs(transformed) ** 2, base.frames, axis=1))
+
+
+if __name__ == "__main__":
+    main()
