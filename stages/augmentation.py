@@ -18,6 +18,7 @@ DYNAMIC_RANGE_DB = 80.0
 class AugmentationParams(Parameters):
     """How far the images are changed."""
 
+    varied: Annotated[Number, Field(ge=0, le=1)]
     time_shift: Annotated[Number, Field(ge=0, le=1)]
     time_mask: Annotated[Number, Field(ge=0, le=0.5)]
     band_mask: Annotated[Number, Field(ge=0, le=0.5)]
@@ -35,6 +36,28 @@ class Draw:
     """Positions of the clips that are mixed in, shape (clips,)."""
     weights: Tensor
     """The clip's own share of the mixture, shape (clips,), in [0.5, 1]; the rest is its partner's."""
+
+
+def versions(images: Tensor, variants: Tensor, seed: int, epoch: int, params: AugmentationParams) -> Tensor:
+    """The clips as they are trained on in an epoch: some give way to one of their variants.
+
+    Args:
+        images: shape (N, 1, height, width).
+        variants: shape (N, variants, height, width); without any, every clip stays.
+        seed: of the run.
+        epoch: by its number.
+        params: `varied` is the share of the clips that give way.
+
+    Returns:
+        shape (N, 1, height, width).
+    """
+    count, choices = variants.shape[:2]
+    if not choices:
+        return images
+    rng = seeding.generator(seed, "variant", epoch)
+    varied = torch.from_numpy(rng.random((count, 1, 1, 1)) < params.varied)
+    chosen = torch.from_numpy(rng.integers(0, choices, count))
+    return torch.where(varied, variants[torch.arange(count), chosen][:, None], images)
 
 
 def draw(seed: int, epoch: int, clips: int, params: AugmentationParams) -> Draw:

@@ -11,6 +11,7 @@ from stages.compute import ComputeParams
 from stages.console import InputError
 from stages.craft import CraftParams
 from stages.download import SourceParams
+from stages.features import FeaturesParams
 from stages.grid import GridParams
 from stages.harden import HardenParams
 from stages.learning import LearningParams
@@ -20,6 +21,7 @@ SCHEMAS = {
     "seed": params.Seed,
     "dataset": SourceParams,
     "audio": AudioParams,
+    "features": FeaturesParams,
     "train": LearningParams,
     "augmentation": AugmentationParams,
     "attack": AttackParams,

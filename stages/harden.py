@@ -67,7 +67,7 @@ def main(representation: str, architecture: str, fold: str) -> None:
     trial = trials.begin(representation, architecture, fold)
     model = trial.model("baseline")
     crafted = crafted_clips(trial)
-    lesson = Lesson(*trial.clips(trial.split.train), settings.learning, augmentation, trial.seed, trial.compute)
+    lesson = Lesson(*trial.training(), settings.learning, augmentation, trial.seed, trial.compute)
     mixture = Mixture(
         defense,
         torch.from_numpy(crafted.adversarial),

@@ -90,6 +90,8 @@ class Lesson:
     """What is learnt from, and how: the images and labels of N training clips, the recipe, the randomness."""
 
     images: Tensor
+    variants: Tensor
+    """Changed versions of the clips, shape (N, variants, height, width)."""
     labels: Tensor
     recipe: LearningParams
     augmentation: AugmentationParams
@@ -153,9 +155,10 @@ def _train_epoch(
     """Mean loss and accuracy over the batches; clips beyond the last whole batch wait for the next shuffle."""
     order = torch.from_numpy(seeding.generator(lesson.seed, "order", epoch).permutation(len(lesson.images)))
     drawn = augmentation.draw(lesson.seed, epoch, len(lesson.images), lesson.augmentation)
+    versions = augmentation.versions(lesson.images, lesson.variants, lesson.seed, epoch, lesson.augmentation)
     losses, hits = [], []
     for indices in order[: _steps(lesson) * lesson.recipe.batch_size].split(lesson.recipe.batch_size):
-        batch = _batch(lesson, indices, drawn, epoch)
+        batch = _batch(lesson, versions, indices, drawn, epoch)
         images = prepare(model, batch)
         loss, logits = _step(model.train(), images, batch, lesson, optimizer)
         schedule.step()
@@ -165,10 +168,10 @@ def _train_epoch(
     return float(torch.stack(losses).mean()), float(torch.stack(hits).mean())
 
 
-def _batch(lesson: Lesson, indices: Tensor, drawn: Draw, epoch: int) -> Batch:
+def _batch(lesson: Lesson, versions: Tensor, indices: Tensor, drawn: Draw, epoch: int) -> Batch:
     device = hardware.device(lesson.compute)
     return Batch(
-        images=augmentation.augment(lesson.images, indices, drawn, lesson.augmentation).to(device),
+        images=augmentation.augment(versions, indices, drawn, lesson.augmentation).to(device),
         labels=lesson.labels[indices].to(device),
         indices=indices,
         epoch=epoch,

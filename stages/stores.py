@@ -1,5 +1,6 @@
 """The HDF5 stores: features, and adversarial clips."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from stages import files
+from stages import files, params
 from stages.console import InputError
 
 Images = npt.NDArray[np.float32]
@@ -23,6 +24,8 @@ class Features:
 
     features: Images
     """Shape (N, 1, height, width), in [0, 1]."""
+    variants: Images
+    """Of changed versions of the clips, for training: shape (N, variants, height, width), in [0, 1]."""
     labels: Integers
     folds: Integers
     clips: Strings
@@ -61,8 +64,8 @@ class Adversarial:
 def write_features(
     path: Path,
     columns: Mapping[str, Strings | Integers],
-    images: Iterable[npt.NDArray[np.float32]],
-    shape: tuple[int, int],
+    images: Iterable[Images],
+    shape: tuple[int, int, int],
     attributes: Mapping[str, Any],
 ) -> None:
     """Write a feature store, one clip at a time, in the order given.
@@ -70,16 +73,19 @@ def write_features(
     Args:
         path: where; an older store is replaced once the new one is whole.
         columns: labels, folds, clips and groups, N of each.
-        images: N arrays of shape `shape`, float32 in [0, 1].
-        shape: (height, width).
+        images: N arrays of shape `shape`, float32 in [0, 1]: the clip's image, then those of its variants.
+        shape: (1 + variants, height, width).
         attributes: written to the file itself.
     """
     count = len(columns["clips"])
-    files.require_space(path.parent, 4 * count * shape[0] * shape[1])
+    versions, *size = shape
+    files.require_space(path.parent, 4 * count * math.prod(shape))
     with files.replacing(path) as partial, h5py.File(partial, "w") as file:
-        dataset = _create(file, "features", (count, 1, *shape), np.dtype(np.float32))
-        for index, image in enumerate(images):
-            dataset[index, 0] = image
+        features = _create(file, "features", (count, 1, *size), np.dtype(np.float32))
+        variants = _create(file, "variants", (count, versions - 1, *size), np.dtype(np.float32))
+        for index, stack in enumerate(images):
+            features[index] = stack[:1]
+            variants[index] = stack[1:]
         for name, values in columns.items():
             _write_column(file, name, values)
         file.attrs.update(attributes)
@@ -97,13 +103,22 @@ def write_adversarial(path: Path, store: Adversarial) -> None:
         file.attrs["complete"] = True
 
 
-def read_features(path: Path, stage: str) -> Features:
+def read_features(path: Path, stage: str, origin: Mapping[str, str]) -> Features:
     """Read a feature store.
 
+    Args:
+        path: where.
+        stage: that writes it, named in errors.
+        origin: what its features must be made of, as `stages.origins` has it.
+
     Raises:
-        InputError: it is missing, damaged or incomplete; the message names the stage to run again.
+        InputError: it is missing, damaged, incomplete or made of something else; the message names the stage to run
+            again.
     """
     columns, attributes = _read(path, stage, Features)
+    for name, wanted in origin.items():
+        if (found := attributes.get(name)) != wanted:
+            raise InputError(f"{path} has {name} {found!r}, {params.FILE} asks for {wanted!r}; run `dvc repro {stage}`")
     classes = tuple(str(name) for name in attributes["classes"])
     return Features(
         **columns, classes=classes, representation=attributes["representation"], parameters=attributes["parameters"]
@@ -151,5 +166,6 @@ def _write_column(file: h5py.File, name: str, values: npt.NDArray[Any]) -> None:
 
 def _create(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> h5py.Dataset:
     """A checksummed dataset: one chunk a clip for images, one chunk in all for columns."""
-    chunks = (1, *shape[1:]) if len(shape) > 1 else (max(shape[0], 1),)
-    return file.create_dataset(name, shape, dtype, chunks=chunks, fletcher32=True)
+    if 0 in shape:
+        return file.create_dataset(name, shape, dtype)
+    return file.create_dataset(name, shape, dtype, chunks=(1, *shape[1:]) if len(shape) > 1 else shape, fletcher32=True)

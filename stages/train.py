@@ -15,7 +15,7 @@ def main(representation: str, architecture: str, fold: str) -> None:
     augmentation: AugmentationParams = params.read("augmentation", AugmentationParams)
     trial = trials.begin(representation, architecture, fold)
     model = architectures.build(architecture, trial.store.shape, len(trial.store.classes))
-    lesson = Lesson(*trial.clips(trial.split.train), recipe, augmentation, trial.seed, trial.compute)
+    lesson = Lesson(*trial.training(), recipe, augmentation, trial.seed, trial.compute)
     images, labels = trial.clips(trial.split.validation)
     curve = learning.fit(
         model, lesson, lambda model: accuracy(model, images, labels, trial.compute), as_they_are, f"train {trial.cell}"

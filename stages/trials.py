@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from stages import checkpoints, folds, hardware, params, paths, stores
+from stages import checkpoints, folds, hardware, origins, params, paths, stores
 from stages.checkpoints import Card
 from stages.compute import ComputeParams
 from stages.folds import Split
@@ -41,6 +41,11 @@ class Trial:
         """The `baseline` or `hardened` model under attack; raises as `model` does."""
         return Victim(self.model(name), self.compute)
 
+    def training(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Images of the N training clips, those of their variants, shape (N, variants, height, width), and labels."""
+        images, labels = self.clips(self.split.train)
+        return images, torch.from_numpy(self.store.variants[self.split.train]), labels
+
     def clips(self, positions: Integers) -> tuple[Tensor, Tensor]:
         """Images, shape (N, 1, height, width), and labels, shape (N,), at some positions of the store."""
         return torch.from_numpy(self.store.features[positions]), torch.from_numpy(self.store.labels[positions])
@@ -61,6 +66,8 @@ def begin(representation: str, architecture: str, fold: str) -> Trial:
     compute: ComputeParams = params.read("compute", ComputeParams)
     seed: int = params.read("seed", params.Seed)
     share: float = params.read("dataset.validation_share", params.Number)
-    store = stores.read_features(paths.features(representation), f"features@{representation}")
+    store = stores.read_features(
+        paths.features(representation), f"features@{representation}", origins.origin(representation)
+    )
     hardware.repeatable(seed)
     return Trial(cell, store, folds.split(store, cell.fold, share, seed), seed, compute)

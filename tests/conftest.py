@@ -50,6 +50,7 @@ def store(rng: np.random.Generator, clips: int = 60, classes: int = 3) -> Featur
     groups = np.array([f"g{index // 2}" for index in range(clips)])
     return Features(
         features=images,
+        variants=np.zeros((clips, 0, 32, 32), np.float32),
         labels=labels.astype(np.int64),
         folds=(np.arange(clips) // (2 * classes) % 5 + 1).astype(np.int64),
         clips=np.array([f"clip{index:03d}" for index in range(clips)]),

@@ -32,7 +32,8 @@ def waveform(request: pytest.FixtureRequest, rng: np.random.Generator) -> Wavefo
         "noise": rng.standard_normal(3 * RATE).astype(np.float32),
         "click": (np.arange(3 * RATE) == RATE).astype(np.float32),
     }
-    return made[request.param]
+    chosen: Waveform = made[request.param]
+    return chosen
 
 
 def by_definition(waveform: Waveform, bins: list[int]) -> npt.NDArray[np.complex128]:

@@ -15,13 +15,16 @@ from stages.defenses.pgd import PGD
 from stages.learning import LearningParams, Lesson, Score
 from tests.conftest import store
 
-AUGMENTATION = AugmentationParams(time_shift=1.0, time_mask=0.1, band_mask=0.1, gain=3.0, mixup=0.0)
-UNCHANGED = AugmentationParams(time_shift=0, time_mask=0, band_mask=0, gain=0, mixup=0)
+AUGMENTATION = AugmentationParams(varied=0.5, time_shift=1.0, time_mask=0.1, band_mask=0.1, gain=3.0, mixup=0.0)
+UNCHANGED = AugmentationParams(varied=0, time_shift=0, time_mask=0, band_mask=0, gain=0, mixup=0)
 
 
 def recipe(**changes: float) -> LearningParams:
     values = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "weight_decay": 0.0, "label_smoothing": 0.0}
     return LearningParams(**(values | changes))
+
+
+NO_VARIANTS = torch.zeros(60, 0, 32, 32)
 
 
 def small(classes: int = 3) -> nn.Module:
@@ -36,7 +39,7 @@ def trained(
     images, labels = torch.from_numpy(made.features), torch.from_numpy(made.labels)
     hardware.repeatable(0)
     model = small()
-    lesson = Lesson(images, labels, recipe(**changes), AUGMENTATION, 0, compute)
+    lesson = Lesson(images, NO_VARIANTS, labels, recipe(**changes), AUGMENTATION, 0, compute)
     curve = learning.fit(
         model, lesson, lambda model: train.accuracy(model, images, labels, compute), train.as_they_are, "train"
     )
@@ -49,11 +52,23 @@ def test_training_learns(rng: np.random.Generator, compute: ComputeParams) -> No
     assert max(row.validation_accuracy for row in curve) > 0.9
 
 
+def test_variants_take_the_place_of_their_share_of_the_clips() -> None:
+    images = torch.zeros(400, 1, 2, 2)
+    variants = torch.arange(1.0, 4).reshape(1, 3, 1, 1).expand(400, 3, 2, 2)
+    some = AUGMENTATION.model_copy(update={"varied": 0.4})
+    values = augmentation.versions(images, variants, 0, 1, some)[:, 0, 0, 0]
+    assert (values == 0).float().mean() == pytest.approx(0.6, abs=0.08)
+    assert set(values.tolist()) == {0, 1, 2, 3}
+    assert not torch.equal(values, augmentation.versions(images, variants, 0, 2, some)[:, 0, 0, 0])
+    assert torch.equal(augmentation.versions(images, variants, 0, 1, UNCHANGED), images)
+    assert torch.equal(augmentation.versions(images, variants[:, :0], 0, 1, some), images)
+
+
 def test_training_on_mixtures_learns(rng: np.random.Generator, compute: ComputeParams) -> None:
     made = store(rng)
     images, labels = torch.from_numpy(made.features), torch.from_numpy(made.labels)
     mixed = AUGMENTATION.model_copy(update={"mixup": 0.4})
-    lesson = Lesson(images, labels, recipe(epochs=8), mixed, 0, compute)
+    lesson = Lesson(images, NO_VARIANTS, labels, recipe(epochs=8), mixed, 0, compute)
     model, score = small(), lambda model: train.accuracy(model, images, labels, compute)
     curve = learning.fit(model, lesson, score, train.as_they_are, "train")
     assert max(row.validation_accuracy for row in curve) > 0.9
@@ -66,7 +81,9 @@ def test_the_same_seed_gives_the_same_weights(compute: ComputeParams) -> None:
 
 def test_the_best_epoch_is_kept(rng: np.random.Generator, compute: ComputeParams) -> None:
     made = store(rng)
-    lesson = Lesson(torch.from_numpy(made.features), torch.from_numpy(made.labels), recipe(), AUGMENTATION, 0, compute)
+    lesson = Lesson(
+        torch.from_numpy(made.features), NO_VARIANTS, torch.from_numpy(made.labels), recipe(), AUGMENTATION, 0, compute
+    )
     model, seen = small(), []
     values = iter([0.1, 0.9, 0.9, 0.2])
 
@@ -82,7 +99,7 @@ def test_a_loss_that_is_not_finite_stops(rng: np.random.Generator, compute: Comp
     made = store(rng)
     images = torch.from_numpy(made.features)
     images[:] = torch.nan
-    lesson = Lesson(images, torch.from_numpy(made.labels), recipe(), AUGMENTATION, 0, compute)
+    lesson = Lesson(images, NO_VARIANTS, torch.from_numpy(made.labels), recipe(), AUGMENTATION, 0, compute)
     with pytest.raises(InputError, match="the loss is nan in epoch 1"):
         learning.fit(small(), lesson, lambda _: Score(0, 0), train.as_they_are, "train")
 

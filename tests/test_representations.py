@@ -47,7 +47,7 @@ def test_images_are_finite_and_in_range(name: str, sound: str, rng: np.random.Ge
     }
     image = representations.load(name).image(waveforms[sound], RATE)
     assert image.dtype == np.float32
-    assert image.shape == (64, 48)
+    assert image.shape == (64, 32)
     assert np.isfinite(image).all()
     assert image.min() >= 0
     assert image.max() <= 1

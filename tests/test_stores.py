@@ -1,5 +1,10 @@
 """The HDF5 stores: read what was written, or say what to run again."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -8,22 +13,25 @@ import pytest
 
 from stages import files, stores
 from stages.console import InputError
-from tests.conftest import store
+from tests.conftest import ROOT, store
 
 STAGE = "features@stft"
+ORIGIN = {"dataset": "synthetic", "representation": "stft", "parameters": "{}"}
 
 
 def written(path: Path, rng: np.random.Generator) -> stores.Features:
     made = store(rng, clips=12)
     columns = {name: getattr(made, name) for name in ("labels", "folds", "clips", "groups")}
-    attributes = {"classes": list(made.classes), "representation": "stft", "parameters": "{}", "sample_rate": 8000}
-    stores.write_features(path, columns, iter(made.features[:, 0]), (32, 32), attributes)
-    return made
+    variants = rng.random((12, 2, 32, 32), np.float32)
+    attributes = {"classes": list(made.classes), "sample_rate": 8000, **ORIGIN}
+    stacks = np.concatenate([made.features, variants], axis=1)
+    stores.write_features(path, columns, iter(stacks), (3, 32, 32), attributes)
+    return replace(made, variants=variants)
 
 
 def test_what_is_written_is_read(tmp_path: Path, rng: np.random.Generator) -> None:
     made = written(tmp_path / "a.h5", rng)
-    read = stores.read_features(tmp_path / "a.h5", STAGE)
+    read = stores.read_features(tmp_path / "a.h5", STAGE, ORIGIN)
     for name, values in vars(made).items():
         np.testing.assert_array_equal(getattr(read, name), values)
 
@@ -45,7 +53,7 @@ def test_a_truncated_store(tmp_path: Path, rng: np.random.Generator, share: floa
     written(path := tmp_path / "a.h5", rng)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(InputError, match=r"a\.h5 is (damaged|incomplete).*dvc repro features@stft"):
-        stores.read_features(path, STAGE)
+        stores.read_features(path, STAGE, ORIGIN)
 
 
 def test_a_flipped_byte(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -54,12 +62,71 @@ def test_a_flipped_byte(tmp_path: Path, rng: np.random.Generator) -> None:
     content[content.index(made.features[5].tobytes()[:64]) + 10] ^= 1
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"a\.h5 is damaged.*dvc repro features@stft"):
-        stores.read_features(path, STAGE)
+        stores.read_features(path, STAGE, ORIGIN)
+
+
+def test_a_store_without_variants(tmp_path: Path, rng: np.random.Generator) -> None:
+    made = store(rng, clips=12)
+    columns = {name: getattr(made, name) for name in ("labels", "folds", "clips", "groups")}
+    attributes = {"classes": list(made.classes), **ORIGIN}
+    stores.write_features(tmp_path / "a.h5", columns, iter(made.features), (1, 32, 32), attributes)
+    assert stores.read_features(tmp_path / "a.h5", STAGE, ORIGIN).variants.shape == (12, 0, 32, 32)
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("dataset", "esc10"), ("parameters", '{"rows": 64}')])
+def test_a_store_of_something_else(tmp_path: Path, rng: np.random.Generator, name: str, wanted: str) -> None:
+    written(path := tmp_path / "a.h5", rng)
+    with pytest.raises(InputError) as error:
+        stores.read_features(path, STAGE, {**ORIGIN, name: wanted})
+    assert f"a.h5 has {name} {ORIGIN[name]!r}, params.yaml asks for {wanted!r}" in str(error.value)
+    assert "run `dvc repro features@stft`" in str(error.value)
+
+
+def test_a_store_that_is_being_written(tmp_path: Path, rng: np.random.Generator) -> None:
+    path = tmp_path / "a.h5"
+    seen: list[Path] = []
+
+    def images() -> Iterator[stores.Images]:
+        for image in store(rng, clips=2).features:
+            seen.extend(tmp_path.iterdir())
+            with pytest.raises(InputError, match=r"a\.h5 is missing; run `dvc repro features@stft`"):
+                stores.read_features(path, STAGE, ORIGIN)
+            yield image
+
+    stores.write_features(path, {"clips": np.array(["a", "b"])}, images(), (1, 32, 32), {})
+    assert seen
+    with pytest.raises(InputError, match=r"a\.h5 is incomplete or not a store of this kind"):
+        stores.read_features(path, STAGE, ORIGIN)
+
+
+FLAT = """
+import resource, sys
+import numpy as np
+from pathlib import Path
+from stages import stores
+
+count = int(sys.argv[1])
+image = np.random.default_rng(0).random((1, 64, 48), np.float32)
+names = np.array([f"clip{number:06d}" for number in range(count)])
+numbers = np.zeros(count, np.int64)
+columns = {"clips": names, "groups": names, "labels": numbers, "folds": numbers}
+stores.write_features(Path("a.h5"), columns, (image for _ in range(count)), (1, 64, 48), {})
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_memory_stays_flat_while_a_store_is_written(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    few, many = (
+        int(subprocess.check_output([sys.executable, "-c", FLAT, str(count)], cwd=tmp_path, env=environment))
+        for count in (100, 10_000)
+    )
+    assert many - few < 20  # MB, of 120 MB of images
 
 
 def test_a_missing_store(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.h5 is missing; run `dvc repro features@stft`"):
-        stores.read_features(tmp_path / "a.h5", STAGE)
+        stores.read_features(tmp_path / "a.h5", STAGE, ORIGIN)
 
 
 def test_a_store_that_fails_midway_leaves_the_old_one(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -67,11 +134,11 @@ def test_a_store_that_fails_midway_leaves_the_old_one(tmp_path: Path, rng: np.ra
     before = path.read_bytes()
 
     def broken() -> object:
-        yield np.zeros((32, 32), np.float32)
+        yield np.zeros((1, 32, 32), np.float32)
         raise InputError("clip 2 is not sound")
 
     with pytest.raises(InputError, match="clip 2"):
-        stores.write_features(path, {"clips": np.array(["a", "b"])}, broken(), (32, 32), {})  # type: ignore[arg-type]
+        stores.write_features(path, {"clips": np.array(["a", "b"])}, broken(), (1, 32, 32), {})  # type: ignore[arg-type]
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

@@ -19,13 +19,15 @@ from stages import representations
 from stages.audio import AudioParams, Waveform
 from stages.compute import ComputeParams
 from stages.datasets.synthetic import SAMPLE_RATE, SECONDS, Synthetic
-from stages.features import extract
+from stages.features import Extraction, extract
 from stages.representations import decibels, pool
 from stages.representations._chromagram import Chromagram, WithChromagram
 from stages.representations.cwt import CWT
 from stages.representations.dwt import DWT
+from stages.variants import VariantParams
 
 SOUND = AudioParams(sample_rate=SAMPLE_RATE, duration=SECONDS)
+NO_VARIANTS = VariantParams(variants=0, speed=0, pitch=0, stretch=0, noise=0)
 PLAIN_CLIPS = 10
 CLIPS = 100
 
@@ -35,19 +37,20 @@ Plain = Callable[[Waveform, WithChromagram], npt.NDArray[np.float32]]
 def main() -> None:
     with TemporaryDirectory() as folder:
         Synthetic(clips_per_class=10).collect("", 0, Path(folder))
-        files = sorted(Path(folder).rglob("*.wav"))[:CLIPS]
-        print(f"cwt_tonnetz ratio {ratio('cwt_tonnetz', scalogram, files):.1f}")
-        print(f"features ratio {ratio('dwt_tonnetz', packets, files):.1f}")
+        clips = [str(file) for file in sorted(Path(folder).rglob("*.wav"))[:CLIPS]]
+        print(f"cwt_tonnetz ratio {ratio('cwt_tonnetz', scalogram, clips):.1f}")
+        print(f"features ratio {ratio('dwt_tonnetz', packets, clips):.1f}")
 
 
-def ratio(name: str, plain: Plain, files: list[Path]) -> float:
+def ratio(name: str, plain: Plain, clips: list[str]) -> float:
     """Of the time by the plain loop to that of the stage."""
     transform = representations.load(name)
     assert isinstance(transform, WithChromagram)
     processes = ComputeParams(device="cpu", precision="auto", workers=0, batch_size=1).processes
-    slow = seconds_a_clip(lambda: [by_library(file, transform, plain) for file in files[:PLAIN_CLIPS]])
-    list(extract(files[: 2 * processes], transform, SOUND, processes))
-    fast = seconds_a_clip(lambda: list(extract(files, transform, SOUND, processes)))
+    slow = seconds_a_clip(lambda: [by_library(clip, transform, plain) for clip in clips[:PLAIN_CLIPS]])
+    extraction = Extraction(transform, SOUND, NO_VARIANTS, seed=0)
+    list(extract(Path(), clips[: 2 * processes], extraction, processes))
+    fast = seconds_a_clip(lambda: list(extract(Path(), clips, extraction, processes)))
     print(f"{name}: {1000 * slow:.1f} ms a clip by the plain loop, {1000 * fast:.1f} by stage features")
     return slow / fast
 
@@ -58,8 +61,8 @@ def seconds_a_clip(work: Callable[[], list[npt.NDArray[np.float32]]]) -> float:
     return (time.perf_counter() - start) / len(images)
 
 
-def by_library(file: Path, transform: WithChromagram, plain: Plain) -> npt.NDArray[np.float32]:
-    waveform, _ = soundfile.read(file, dtype="float32")
+def by_library(clip: str, transform: WithChromagram, plain: Plain) -> npt.NDArray[np.float32]:
+    waveform, _ = soundfile.read(clip, dtype="float32")
     image = plain(waveform, transform)
     return np.vstack([image, chromagram(waveform, transform.chromagram, image.shape[1])])
 
