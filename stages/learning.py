@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages import augmentation, checkpoints, files, hardware, seeding
-from stages.augmentation import AugmentationParams
+from stages.augmentation import AugmentationParams, Draw
 from stages.compute import ComputeParams
 from stages.console import InputError, Progress
 from stages.params import Count, Number, Parameters
@@ -40,12 +40,28 @@ class Batch:
     indices: Tensor
     """Positions among the training clips, shape (batch,), on the CPU."""
     epoch: int
-    numbers: Tensor
-    """The random numbers that the clips were augmented with, shape (batch, 5), on the CPU."""
+    drawn: Draw
+    """The epoch's randomness, of all training clips, on the CPU."""
+    partner_labels: Tensor
+    """Of the clips that are mixed in, shape (batch,)."""
+    weights: Tensor
+    """Share of each clip's own label, shape (batch,), in [0.5, 1]."""
 
     def like(self, images: Tensor, params: AugmentationParams) -> Tensor:
         """The same clips of another version of the N training images, augmented alike, on the device."""
-        return augmentation.augment(images[self.indices], self.numbers, params).to(self.images.device)
+        return augmentation.augment(images, self.indices, self.drawn, params).to(self.images.device)
+
+    def loss(self, logits: Tensor, label_smoothing: float) -> Tensor:
+        """Mean cross-entropy with the clips' labels, and with those of their partners by the partners' shares.
+
+        Args:
+            logits: shape (batch, classes).
+            label_smoothing: in [0, 1).
+        """
+        logits = logits.float()
+        own = functional.cross_entropy(logits, self.labels, reduction="none", label_smoothing=label_smoothing)
+        other = functional.cross_entropy(logits, self.partner_labels, reduction="none", label_smoothing=label_smoothing)
+        return torch.lerp(other, own, self.weights).mean()
 
 
 @dataclass(frozen=True)
@@ -136,12 +152,12 @@ def _train_epoch(
 ) -> tuple[float, float]:
     """Mean loss and accuracy over the batches; clips beyond the last whole batch wait for the next shuffle."""
     order = torch.from_numpy(seeding.generator(lesson.seed, "order", epoch).permutation(len(lesson.images)))
-    numbers = augmentation.draw(lesson.seed, epoch, len(lesson.images))
+    drawn = augmentation.draw(lesson.seed, epoch, len(lesson.images), lesson.augmentation)
     losses, hits = [], []
     for indices in order[: _steps(lesson) * lesson.recipe.batch_size].split(lesson.recipe.batch_size):
-        batch = _batch(lesson, indices, numbers, epoch)
+        batch = _batch(lesson, indices, drawn, epoch)
         images = prepare(model, batch)
-        loss, logits = _step(model.train(), images, batch.labels, lesson, optimizer)
+        loss, logits = _step(model.train(), images, batch, lesson, optimizer)
         schedule.step()
         losses.append(loss)
         hits.append((logits.argmax(1) == batch.labels).float().mean())
@@ -149,19 +165,26 @@ def _train_epoch(
     return float(torch.stack(losses).mean()), float(torch.stack(hits).mean())
 
 
-def _batch(lesson: Lesson, indices: Tensor, numbers: Tensor, epoch: int) -> Batch:
+def _batch(lesson: Lesson, indices: Tensor, drawn: Draw, epoch: int) -> Batch:
     device = hardware.device(lesson.compute)
-    images = augmentation.augment(lesson.images[indices], numbers[indices], lesson.augmentation)
-    return Batch(images.to(device), lesson.labels[indices].to(device), indices, epoch, numbers[indices])
+    return Batch(
+        images=augmentation.augment(lesson.images, indices, drawn, lesson.augmentation).to(device),
+        labels=lesson.labels[indices].to(device),
+        indices=indices,
+        epoch=epoch,
+        drawn=drawn,
+        partner_labels=lesson.labels[drawn.partners[indices]].to(device),
+        weights=drawn.weights[indices].to(device),
+    )
 
 
 def _step(
-    model: nn.Module, images: Tensor, labels: Tensor, lesson: Lesson, optimizer: torch.optim.Optimizer
+    model: nn.Module, images: Tensor, batch: Batch, lesson: Lesson, optimizer: torch.optim.Optimizer
 ) -> tuple[Tensor, Tensor]:
     optimizer.zero_grad(set_to_none=True)
     with hardware.autocast(lesson.compute):
         logits = model(images.contiguous(memory_format=torch.channels_last))
-    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=lesson.recipe.label_smoothing)
+    loss = batch.loss(logits, lesson.recipe.label_smoothing)
     loss.backward()
     optimizer.step()
     return loss.detach(), logits.detach()

@@ -16,7 +16,8 @@ from stages.learning import LearningParams, Lesson, Score
 from stages.prediction import Victim
 from tests.conftest import store
 
-AUGMENTATION = AugmentationParams(time_shift=1.0, time_mask=0.1, band_mask=0.1)
+AUGMENTATION = AugmentationParams(time_shift=1.0, time_mask=0.1, band_mask=0.1, gain=3.0, mixup=0.0)
+UNCHANGED = AugmentationParams(time_shift=0, time_mask=0, band_mask=0, gain=0, mixup=0)
 NETWORKS = plugins.names("stages.architectures")
 
 
@@ -73,6 +74,16 @@ def test_training_learns(rng: np.random.Generator, compute: ComputeParams) -> No
     assert max(row.validation_accuracy for row in curve) > 0.9
 
 
+def test_training_on_mixtures_learns(rng: np.random.Generator, compute: ComputeParams) -> None:
+    made = store(rng)
+    images, labels = torch.from_numpy(made.features), torch.from_numpy(made.labels)
+    mixed = AUGMENTATION.model_copy(update={"mixup": 0.4})
+    lesson = Lesson(images, labels, recipe(epochs=8), mixed, 0, compute)
+    model, score = small(), lambda model: train.accuracy(model, images, labels, compute)
+    curve = learning.fit(model, lesson, score, train.as_they_are, "train")
+    assert max(row.validation_accuracy for row in curve) > 0.9
+
+
 def test_the_same_seed_gives_the_same_weights(compute: ComputeParams) -> None:
     first, second = (trained(np.random.default_rng(0), compute)[0].state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -102,18 +113,58 @@ def test_a_loss_that_is_not_finite_stops(rng: np.random.Generator, compute: Comp
 
 
 def test_augmentation_belongs_to_the_clip() -> None:
-    images, numbers = torch.rand(6, 1, 16, 20), augmentation.draw(0, 1, 6)
-    whole = augmentation.augment(images, numbers, AUGMENTATION)
-    parts = [augmentation.augment(images[i : i + 1], numbers[i : i + 1], AUGMENTATION) for i in range(6)]
+    images, mixed = torch.rand(6, 1, 16, 20), AUGMENTATION.model_copy(update={"mixup": 0.4})
+    drawn = augmentation.draw(0, 1, 6, mixed)
+    whole = augmentation.augment(images, torch.arange(6), drawn, mixed)
+    parts = [augmentation.augment(images, torch.tensor([i]), drawn, mixed) for i in range(6)]
     assert torch.equal(whole, torch.cat(parts))
-    assert not torch.equal(whole, augmentation.augment(images, augmentation.draw(0, 2, 6), AUGMENTATION))
+    again = augmentation.augment(images, torch.arange(6), augmentation.draw(0, 2, 6, mixed), mixed)
+    assert not torch.equal(whole, again)
 
 
 def test_a_time_shift_is_circular() -> None:
     images = torch.rand(4, 1, 8, 20)
-    only_shift = AugmentationParams(time_shift=1.0, time_mask=0, band_mask=0)
-    shifted = augmentation.augment(images, augmentation.draw(0, 1, 4), only_shift)
+    only_shift = UNCHANGED.model_copy(update={"time_shift": 1.0})
+    shifted = augmentation.change(images, augmentation.draw(0, 1, 4, only_shift).numbers, only_shift)
     torch.testing.assert_close(shifted.sort(dim=3).values, images.sort(dim=3).values)
+
+
+def test_a_gain_moves_a_clip_by_decibels_within_the_range() -> None:
+    images = torch.tensor([0.0, 0.5, 1.0]).expand(200, 1, 1, 3)
+    only_gain = UNCHANGED.model_copy(update={"gain": 8.0})
+    moved = augmentation.change(images, augmentation.draw(0, 1, 200, only_gain).numbers, only_gain) - images
+    assert moved[..., 1].min() == pytest.approx(-0.1, abs=0.005)
+    assert moved[..., 1].max() == pytest.approx(0.1, abs=0.005)
+    torch.testing.assert_close(moved[..., 0], moved[..., 1].clamp(min=0))
+    torch.testing.assert_close(moved[..., 2], moved[..., 1].clamp(max=0))
+
+
+def test_mixup_is_the_convex_combination() -> None:
+    images, mixed = torch.rand(50, 1, 4, 5), UNCHANGED.model_copy(update={"mixup": 1.0})
+    drawn = augmentation.draw(0, 1, 50, mixed)
+    weights = drawn.weights[:, None, None, None]
+    made = augmentation.augment(images, torch.arange(50), drawn, mixed)
+    torch.testing.assert_close(made, weights * images + (1 - weights) * images[drawn.partners])
+    assert drawn.partners.sort().values.tolist() == list(range(50))
+    assert 0.5 <= drawn.weights.min() < 0.6
+    assert 0.9 < drawn.weights.max() <= 1
+
+
+def test_the_default_mixes_nothing() -> None:
+    images, drawn = torch.rand(5, 1, 4, 4), augmentation.draw(0, 1, 5, UNCHANGED)
+    assert torch.equal(augmentation.augment(images, torch.arange(5), drawn, UNCHANGED), images)
+    assert (drawn.weights == 1).all()
+
+
+def test_the_loss_of_a_mixture_is_that_of_its_soft_labels() -> None:
+    logits, weights = torch.randn(6, 3), torch.linspace(0.5, 1, 6)
+    labels, others = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([1, 1, 0, 2, 0, 1])
+    drawn = augmentation.draw(0, 1, 6, UNCHANGED)
+    batch = learning.Batch(torch.rand(6, 1, 2, 2), labels, torch.arange(6), 1, drawn, others, weights)
+    soft = weights[:, None] * nn.functional.one_hot(labels, 3) + (1 - weights[:, None]) * nn.functional.one_hot(
+        others, 3
+    )
+    torch.testing.assert_close(batch.loss(logits, 0.1), nn.functional.cross_entropy(logits, soft, label_smoothing=0.1))
 
 
 @pytest.mark.usefixtures("folder")
@@ -145,7 +196,12 @@ def test_crafted_clips_are_drawn_per_clip() -> None:
     exists = torch.tensor([True] * 500 + [False] * 500)
 
     def batch(indices: Tensor) -> learning.Batch:
-        return learning.Batch(torch.zeros(len(indices), 1, 1, 1), indices % 3, indices, 1, torch.zeros(len(indices), 5))
+        images, labels, drawn = (
+            torch.zeros(len(indices), 1, 1, 1),
+            indices % 3,
+            augmentation.draw(0, 1, 1000, UNCHANGED),
+        )
+        return learning.Batch(images, labels, indices, 1, drawn, labels, torch.ones(len(indices)))
 
     chosen = defenses.drawn_crafted(batch(torch.arange(1000)), exists, 0.25, 0)
     assert 0.18 < chosen[:500].float().mean() < 0.32
