@@ -14,7 +14,7 @@ def main(representation: str, architecture: str, fold: str) -> None:
     recipe: LearningParams = params.read("train", LearningParams)
     augmentation: AugmentationParams = params.read("augmentation", AugmentationParams)
     trial = trials.begin(representation, architecture, fold)
-    model = architectures.build(architecture, len(trial.store.classes))
+    model = architectures.build(architecture, trial.store.shape, len(trial.store.classes))
     lesson = Lesson(*trial.clips(trial.split.train), recipe, augmentation, trial.seed, trial.compute)
     images, labels = trial.clips(trial.split.validation)
     curve = learning.fit(
