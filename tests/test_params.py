@@ -10,7 +10,7 @@ from stages import architectures, attacks, check, params, plugins, representatio
 from stages.attacks import AttackParams
 from stages.console import InputError
 from stages.grid import GridParams
-from stages.learning import LearningParams
+from stages.lessons import LearningParams
 from tests.conftest import ROOT
 
 
