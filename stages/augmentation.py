@@ -57,7 +57,7 @@ def versions(images: Tensor, variants: Tensor, seed: int, epoch: int, params: Au
     rng = seeding.generator(seed, "variant", epoch)
     varied = torch.from_numpy(rng.random((count, 1, 1, 1)) < params.varied)
     chosen = torch.from_numpy(rng.integers(0, choices, count))
-    return torch.where(varied, variants[torch.arange(count), chosen][:, None], images)
+    return torch.where(varied.to(images.device), variants[torch.arange(count), chosen][:, None], images)
 
 
 def draw(seed: int, epoch: int, clips: int, params: AugmentationParams) -> Draw:

@@ -14,7 +14,7 @@ from stages.download import SourceParams
 from stages.features import FeaturesParams
 from stages.grid import GridParams
 from stages.harden import HardenParams
-from stages.learning import LearningParams
+from stages.lessons import LearningParams
 from stages.report import ReportParams
 
 SCHEMAS = {

@@ -41,11 +41,6 @@ class Trial:
         """The `baseline` or `hardened` model under attack; raises as `model` does."""
         return Victim(self.model(name), self.compute)
 
-    def training(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Images of the N training clips, those of their variants, shape (N, variants, height, width), and labels."""
-        images, labels = self.clips(self.split.train)
-        return images, torch.from_numpy(self.store.variants[self.split.train]), labels
-
     def clips(self, positions: Integers) -> tuple[Tensor, Tensor]:
         """Images, shape (N, 1, height, width), and labels, shape (N,), at some positions of the store."""
         return torch.from_numpy(self.store.features[positions]), torch.from_numpy(self.store.labels[positions])

@@ -1,6 +1,9 @@
 """Networks, training and hardening on small images."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -11,12 +14,18 @@ from stages import architectures, augmentation, checkpoints, defenses, hardware,
 from stages.augmentation import AugmentationParams
 from stages.compute import ComputeParams
 from stages.console import InputError
+from stages.curves import Epoch
 from stages.defenses.pgd import PGD
-from stages.learning import LearningParams, Lesson, Score
+from stages.learning import Objective, Record, Score
+from stages.lessons import Batch, LearningParams, Lesson
+from stages.resumption import Scratch
+from stages.stores import Features
 from tests.conftest import store
 
 AUGMENTATION = AugmentationParams(varied=0.5, time_shift=1.0, time_mask=0.1, band_mask=0.1, gain=3.0, mixup=0.0)
 UNCHANGED = AugmentationParams(varied=0, time_shift=0, time_mask=0, band_mask=0, gain=0, mixup=0)
+
+PLAIN = train.Plain(0.0)
 
 
 def recipe(**changes: float) -> LearningParams:
@@ -24,26 +33,46 @@ def recipe(**changes: float) -> LearningParams:
     return LearningParams(**(values | changes))
 
 
-NO_VARIANTS = torch.zeros(60, 0, 32, 32)
-
-
 def small(classes: int = 3) -> nn.Module:
     network = nn.Sequential(nn.Conv2d(1, 8, 5, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d((8, 1)))
     return architectures.normalised(nn.Sequential(network, nn.Flatten(), nn.Linear(64, classes)))
 
 
-def trained(
-    rng: np.random.Generator, compute: ComputeParams, **changes: float
-) -> tuple[nn.Module, list[learning.Epoch]]:
-    made = store(rng)
+def taught(made: Features, compute: ComputeParams, **changes: float) -> Lesson:
+    """A lesson of all clips of a store; changes are to the recipe."""
     images, labels = torch.from_numpy(made.features), torch.from_numpy(made.labels)
+    return Lesson(
+        images,
+        torch.from_numpy(made.variants),
+        labels,
+        list(made.clips),
+        made.classes,
+        recipe(**changes),
+        AUGMENTATION,
+        0,
+        compute,
+    )
+
+
+def fit(
+    model: nn.Module,
+    lesson: Lesson,
+    score: Callable[[nn.Module], Score] = lambda _: Score(0, 0),
+    objective: Objective = PLAIN,
+) -> list[Epoch]:
+    with TemporaryDirectory() as folder:
+        record = Record("train", Path(folder) / "curve.csv", Scratch(Path(folder) / "scratch.pt"))
+        return learning.fit(model, lesson, objective, score, record)
+
+
+def trained(
+    rng: np.random.Generator, compute: ComputeParams, mixup: float = 0, **changes: float
+) -> tuple[nn.Module, list[Epoch]]:
+    lesson = taught(store(rng), compute, **changes)
+    lesson = replace(lesson, augmentation=AUGMENTATION.model_copy(update={"mixup": mixup}))
     hardware.repeatable(0)
     model = small()
-    lesson = Lesson(images, NO_VARIANTS, labels, recipe(**changes), AUGMENTATION, 0, compute)
-    curve = learning.fit(
-        model, lesson, lambda model: train.accuracy(model, images, labels, compute), train.as_they_are, "train"
-    )
-    return model, curve
+    return model, fit(model, lesson, lambda model: train.accuracy(model, lesson.images, lesson.labels, compute))
 
 
 def test_training_learns(rng: np.random.Generator, compute: ComputeParams) -> None:
@@ -65,12 +94,7 @@ def test_variants_take_the_place_of_their_share_of_the_clips() -> None:
 
 
 def test_training_on_mixtures_learns(rng: np.random.Generator, compute: ComputeParams) -> None:
-    made = store(rng)
-    images, labels = torch.from_numpy(made.features), torch.from_numpy(made.labels)
-    mixed = AUGMENTATION.model_copy(update={"mixup": 0.4})
-    lesson = Lesson(images, NO_VARIANTS, labels, recipe(epochs=8), mixed, 0, compute)
-    model, score = small(), lambda model: train.accuracy(model, images, labels, compute)
-    curve = learning.fit(model, lesson, score, train.as_they_are, "train")
+    _, curve = trained(rng, compute, mixup=0.4, epochs=8)
     assert max(row.validation_accuracy for row in curve) > 0.9
 
 
@@ -80,10 +104,6 @@ def test_the_same_seed_gives_the_same_weights(compute: ComputeParams) -> None:
 
 
 def test_the_best_epoch_is_kept(rng: np.random.Generator, compute: ComputeParams) -> None:
-    made = store(rng)
-    lesson = Lesson(
-        torch.from_numpy(made.features), NO_VARIANTS, torch.from_numpy(made.labels), recipe(), AUGMENTATION, 0, compute
-    )
     model, seen = small(), []
     values = iter([0.1, 0.9, 0.9, 0.2])
 
@@ -91,17 +111,145 @@ def test_the_best_epoch_is_kept(rng: np.random.Generator, compute: ComputeParams
         seen.append([weight.clone() for weight in model.parameters()])
         return Score(next(values), 0.5)
 
-    learning.fit(model, lesson, score, train.as_they_are, "train")
+    fit(model, taught(store(rng), compute), score)
     assert all(torch.equal(kept, weight) for kept, weight in zip(model.parameters(), seen[2], strict=True))
 
 
-def test_a_loss_that_is_not_finite_stops(rng: np.random.Generator, compute: ComputeParams) -> None:
-    made = store(rng)
-    images = torch.from_numpy(made.features)
-    images[:] = torch.nan
-    lesson = Lesson(images, NO_VARIANTS, torch.from_numpy(made.labels), recipe(), AUGMENTATION, 0, compute)
-    with pytest.raises(InputError, match="the loss is nan in epoch 1"):
-        learning.fit(small(), lesson, lambda _: Score(0, 0), train.as_they_are, "train")
+def test_the_curve_has_a_row_an_epoch(rng: np.random.Generator, compute: ComputeParams) -> None:
+    _, curve = trained(rng, compute, epochs=3, learning_rate=0.01)
+    assert [row.epoch for row in curve] == [1, 2, 3]
+    assert curve[0].learning_rate == pytest.approx(0.01, rel=0.05)
+    assert curve[2].learning_rate < 1e-6
+    assert all(row.clips_per_second > 0 for row in curve)
+
+
+def test_a_loss_that_is_not_finite_stops_at_the_second_time(
+    rng: np.random.Generator, compute: ComputeParams, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lesson = taught(store(rng), compute)
+    clip = int(lesson.order(1)[2, 0])
+    lesson.images[clip] = torch.nan
+    expected = rf"the loss is nan in epoch 1, step 3 of 7, on the clips {lesson.clips[clip]}, .*, for the second time"
+    with pytest.raises(InputError, match=expected):
+        fit(small(), lesson)
+    assert "back to the state before the epoch, with half the learning rate" in capsys.readouterr().err
+
+
+def test_one_bad_step_is_taken_back(rng: np.random.Generator, compute: ComputeParams) -> None:
+    calls = []
+
+    def once_bad(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        calls.append(batch.epoch)
+        loss, logits = PLAIN(model, batch)
+        return (loss * torch.nan if len(calls) == 10 else loss), logits
+
+    model = small()
+    curve = fit(model, taught(store(rng), compute), objective=once_bad)
+    assert calls == [1] * 7 + [2] * 14 + [3] * 7 + [4] * 7
+    assert all(weight.isfinite().all() for weight in model.state_dict().values())
+    usual = fit(small(), taught(store(rng), compute))
+    assert curve[0].learning_rate == usual[0].learning_rate
+    assert curve[1].learning_rate == pytest.approx(usual[1].learning_rate / 2)
+
+
+def test_weights_that_are_not_finite_are_found(rng: np.random.Generator, compute: ComputeParams) -> None:
+    def explosive(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        loss, logits = PLAIN(model, batch)
+        return loss + (logits - logits.detach()).abs().sqrt().sum(), logits
+
+    with pytest.raises(InputError, match=r"in epoch 1, step . of 7"):
+        fit(small(), taught(store(rng), compute), objective=explosive)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: not enough memory: you tried to"),
+    ],
+)
+def test_batches_too_large_for_the_memory_are_accumulated(
+    error: RuntimeError, rng: np.random.Generator, compute: ComputeParams, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def limited(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        if len(batch.images) > 4:
+            raise error
+        return PLAIN(model, batch)
+
+    model = small()
+    curve = fit(model, taught(store(rng), compute), objective=limited)
+    assert len(curve) == 4
+    assert "each batch of 8 clips is computed in 2 pieces from here on" in capsys.readouterr().err
+
+
+def test_accumulation_gives_the_gradient_of_the_whole_batch(rng: np.random.Generator, compute: ComputeParams) -> None:
+    def network() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(1024, 3))
+
+    def limited(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        if len(batch.images) > 2:
+            raise torch.OutOfMemoryError
+        return PLAIN(model, batch)
+
+    whole, pieces = network(), network()
+    fit(whole, taught(store(rng), compute))
+    fit(pieces, taught(store(np.random.default_rng(0)), compute), objective=limited)
+    for one, other in zip(whole.parameters(), pieces.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_memory_that_does_not_suffice_for_two_clips_is_an_error(
+    rng: np.random.Generator, compute: ComputeParams
+) -> None:
+    def never(_model: nn.Module, _batch: Batch) -> tuple[Tensor, Tensor]:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(InputError, match="out of memory in training, in batches of 8 in 4 pieces"):
+        fit(small(), taught(store(rng), compute), objective=never)
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(rng: np.random.Generator, compute: ComputeParams) -> None:
+    def broken(_model: nn.Module, _batch: Batch) -> tuple[Tensor, Tensor]:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        fit(small(), taught(store(rng), compute), objective=broken)
+
+
+def test_a_batch_larger_than_the_data_is_all_of_it(rng: np.random.Generator, compute: ComputeParams) -> None:
+    lesson = taught(store(rng, clips=12), compute, batch_size=64)
+    assert [len(batch.images) for batch in lesson.batches(1, torch.device("cpu"), 0)] == [12]
+    assert len(fit(small(), lesson)) == 4
+
+
+def test_clips_that_cannot_be_learnt_from_are_an_error(rng: np.random.Generator, compute: ComputeParams) -> None:
+    lesson = taught(store(rng), compute)
+    one = replace(lesson, images=lesson.images[:1], labels=lesson.labels[:1])
+    with pytest.raises(InputError, match="training needs at least 2 clips; the training folds leave 1"):
+        fit(small(), one)
+    some = lesson.labels != 1
+    lacking = replace(lesson, images=lesson.images[some], labels=lesson.labels[some])
+    with pytest.raises(InputError, match="no training clips of the class class1: all of its clips"):
+        fit(small(), lacking)
+
+
+def test_processes_share_batches_evenly(rng: np.random.Generator, compute: ComputeParams) -> None:
+    three = compute.model_copy(update={"devices": 3})
+    with pytest.raises(InputError, match=r"3 processes .* cannot share batches of 8 clips evenly"):
+        fit(small(), taught(store(rng), three))
+    two = taught(store(rng), compute.model_copy(update={"nodes": 2}))
+    parts = [list(two.batches(1, torch.device("cpu"), rank)) for rank in (0, 1)]
+    together = [torch.cat([part.indices for part in step]) for step in zip(*parts, strict=True)]
+    assert torch.equal(torch.stack(together), two.order(1))
+
+
+def test_a_batch_splits_into_all_of_its_clips(rng: np.random.Generator, compute: ComputeParams) -> None:
+    batch = next(taught(store(rng), compute).batches(1, torch.device("cpu"), 0))
+    pieces = batch.split(3)
+    assert [len(piece.labels) for piece in pieces] == [3, 3, 2]
+    assert torch.equal(torch.cat([piece.images for piece in pieces]), batch.images)
+    assert len(batch.split(100)) == 4
 
 
 def test_augmentation_belongs_to_the_clip() -> None:
@@ -152,7 +300,7 @@ def test_the_loss_of_a_mixture_is_that_of_its_soft_labels() -> None:
     logits, weights = torch.randn(6, 3), torch.linspace(0.5, 1, 6)
     labels, others = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([1, 1, 0, 2, 0, 1])
     drawn = augmentation.draw(0, 1, 6, UNCHANGED)
-    batch = learning.Batch(torch.rand(6, 1, 2, 2), labels, torch.arange(6), 1, drawn, others, weights)
+    batch = Batch(torch.rand(6, 1, 2, 2), labels, torch.arange(6), others, weights, 1, drawn)
     soft = weights[:, None] * nn.functional.one_hot(labels, 3) + (1 - weights[:, None]) * nn.functional.one_hot(
         others, 3
     )
@@ -187,13 +335,13 @@ def test_pgd_stays_in_its_budget_and_nears_the_target(compute: ComputeParams) ->
 def test_crafted_clips_are_drawn_per_clip() -> None:
     exists = torch.tensor([True] * 500 + [False] * 500)
 
-    def batch(indices: Tensor) -> learning.Batch:
+    def batch(indices: Tensor) -> Batch:
         images, labels, drawn = (
             torch.zeros(len(indices), 1, 1, 1),
             indices % 3,
             augmentation.draw(0, 1, 1000, UNCHANGED),
         )
-        return learning.Batch(images, labels, indices, 1, drawn, labels, torch.ones(len(indices)))
+        return Batch(images, labels, indices, labels, torch.ones(len(indices)), 1, drawn)
 
     chosen = defenses.drawn_crafted(batch(torch.arange(1000)), exists, 0.25, 0)
     assert 0.18 < chosen[:500].float().mean() < 0.32

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import joblib
 import librosa
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,6 @@ import soundfile
 
 from stages import representations
 from stages.audio import AudioParams, Waveform
-from stages.compute import ComputeParams
 from stages.datasets.synthetic import SAMPLE_RATE, SECONDS, Synthetic
 from stages.features import Extraction, extract
 from stages.representations import decibels, pool
@@ -46,7 +46,7 @@ def ratio(name: str, plain: Plain, clips: list[str]) -> float:
     """Of the time by the plain loop to that of the stage."""
     transform = representations.load(name)
     assert isinstance(transform, WithChromagram)
-    processes = ComputeParams(device="cpu", precision="auto", workers=0, batch_size=1).processes
+    processes = joblib.cpu_count()
     slow = seconds_a_clip(lambda: [by_library(clip, transform, plain) for clip in clips[:PLAIN_CLIPS]])
     extraction = Extraction(transform, SOUND, NO_VARIANTS, seed=0)
     list(extract(Path(), clips[: 2 * processes], extraction, processes))
