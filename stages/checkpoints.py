@@ -1,6 +1,7 @@
 """Model files: safetensors with what is needed to use them, checked when they are read."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,10 +33,10 @@ def card(architecture: str, store: Features) -> Card:
     return Card(architecture, list(store.classes), list(store.shape), store.representation, store.parameters)
 
 
-def write(path: Path, model: nn.Module, card: Card) -> None:
-    """Write a model's weights and card."""
+def write(path: Path, model: nn.Module, card: Card, training: Mapping[str, str]) -> None:
+    """Write a model's weights and card, and how it was trained."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    content = save(tensors, _as_texts(card))
+    content = save(tensors, {**training, **_as_texts(card)})
     with files.replacing(path) as partial:
         partial.write_bytes(_with_sorted_header(content))
 
@@ -63,6 +64,12 @@ def read(path: Path, expected: Card, stage: str) -> nn.Module:
     model = architectures.build(expected.architecture, expected.input_shape, len(expected.classes))
     model.load_state_dict(tensors)
     return model.eval()
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """What a model file says of itself: its card, and how it was trained."""
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
 
 
 def _as_texts(card: Card) -> dict[str, str]:

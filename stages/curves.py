@@ -25,6 +25,16 @@ class Epoch:
     """Of training alone. It differs between equal runs: nothing depends on it."""
 
 
+def summary(curve: Sequence[Epoch]) -> dict[str, str]:
+    """Which epoch was kept, the last one of the best score, and how accurate it and the last one were."""
+    kept = max(curve, key=lambda row: (row.validation_score, row.epoch))
+    return {
+        "epoch": f"{kept.epoch} of {len(curve)}",
+        "validation_accuracy": f"{kept.validation_accuracy:.4f}",
+        "validation_accuracy_of_last_epoch": f"{curve[-1].validation_accuracy:.4f}",
+    }
+
+
 def write(path: Path, curve: Sequence[Epoch]) -> None:
     """Write a training curve as CSV, a row an epoch."""
     with files.replacing(path) as partial:

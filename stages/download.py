@@ -30,12 +30,12 @@ class SourceParams(Parameters):
 
 
 def main() -> None:
-    """Write data/raw/clips.csv, data/raw/audio/ and data/raw/rejected.csv, all or none."""
+    """Write clips.csv, audio/, rejected.csv and terms.md of data/raw, all or none."""
     source: SourceParams = params.read("dataset", SourceParams)
     compute: ComputeParams = params.read("compute", ComputeParams)
     seed: int = params.read("seed", params.Seed)
     dataset = datasets.load(source.name)
-    for old in (paths.CLIPS, paths.REJECTED):
+    for old in (paths.CLIPS, paths.REJECTED, paths.TERMS):
         files.remove(old)
     with files.replacing(paths.AUDIO) as folder:
         folder.mkdir(parents=True)
@@ -46,6 +46,8 @@ def main() -> None:
         rejected = {**collected.rejected, **unreadable}
         refuse_too_many(rejected, len(durations), source)
     write_rejected(rejected)
+    with files.replacing(paths.TERMS) as partial:
+        partial.write_text(dataset.terms + "\n", encoding="utf-8")
     table = clips.write(paths.CLIPS, rows(collected.clips, durations))
     sources.watch(source.source)
     console.say(f"{source.name}: {len(table)} clips of {table.label.nunique()} classes in {table.fold.nunique()} folds")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from stages import checks, console, figures, files, params, robustness, stores, trials
+from stages import cards, checkpoints, checks, console, figures, files, params, paths, robustness, stores, trials
 from stages.attacks import AttackParams
 from stages.grid import Names
 from stages.paths import Cell
@@ -21,7 +21,7 @@ Stores = Mapping[str, Adversarial]
 
 
 def main(representation: str, architecture: str, fold: str, victim: str) -> None:
-    """Write the metrics, and the tables and pictures for plots."""
+    """Write the metrics, the tables and pictures for plots, and the model card."""
     eps: float = params.read("attack", AttackParams).eps
     names: list[str] = params.read("grid.attack", Names)
     trial = trials.begin(representation, architecture, fold)
@@ -41,6 +41,9 @@ def main(representation: str, architecture: str, fold: str, victim: str) -> None
     write_plots(cell, victim, metrics, found, store, predicted, test)
     with files.replacing(cell.metrics(victim)) as partial:
         partial.write_text(json.dumps(metrics, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    facts, terms = checkpoints.metadata(cell.model(victim)), paths.TERMS.read_text(encoding="utf-8")
+    with files.replacing(cell.card(victim)) as partial:
+        partial.write_text(cards.text(cell, victim, facts, metrics, terms, eps), encoding="utf-8")
 
 
 def read_attack(cell: Cell, victim: str, attack: str) -> Adversarial:

@@ -12,6 +12,7 @@ from stages import (
     checkpoints,
     console,
     crafting,
+    curves,
     defenses,
     learning,
     lessons,
@@ -98,9 +99,10 @@ def main(representation: str, architecture: str, fold: str) -> None:
     made_from = (*lesson.made_from, *validation, model, settings, defense, mixture.crafted, mixture.exists)
     with resumption.scratch(f"harden {trial.cell}", *made_from) as scratch:
         record = Record(f"harden {trial.cell}", trial.cell.curve("hardened"), scratch)
-        learning.fit(model, lesson, mixture, Probe(settings.probe, trial), record)
+        curve = learning.fit(model, lesson, mixture, Probe(settings.probe, trial), record)
         if processes.is_first():
-            checkpoints.write(trial.cell.model("hardened"), model, trial.card)
+            facts = lesson.facts | curves.summary(curve) | {"defense": f"{settings.method} {defense.model_dump_json()}"}
+            checkpoints.write(trial.cell.model("hardened"), model, trial.card, facts)
 
 
 def crafted_clips(trial: Trial) -> Adversarial:

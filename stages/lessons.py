@@ -98,6 +98,16 @@ class Lesson:
         return self.images, self.variants, self.labels, self.recipe, self.augmentation, self.seed
 
     @property
+    def facts(self) -> dict[str, str]:
+        """How it is learnt, for the model's metadata."""
+        return {
+            "recipe": self.recipe.model_dump_json(),
+            "augmentation": self.augmentation.model_dump_json(),
+            "seed": str(self.seed),
+            "training_clips": str(len(self.images)),
+        }
+
+    @property
     def batch_size(self) -> int:
         """Clips in a batch: all of them where there are fewer than the recipe asks for, and alike for each process."""
         together = self.compute.processes_together

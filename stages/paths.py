@@ -7,6 +7,7 @@ RAW = Path("data/raw")
 CLIPS = RAW / "clips.csv"
 AUDIO = RAW / "audio"
 REJECTED = RAW / "rejected.csv"
+TERMS = RAW / "terms.md"
 SOURCE = Path("data/source")
 METRICS = Path("metrics")
 SUMMARY = METRICS / "summary.json"
@@ -45,6 +46,10 @@ class Cell:
     def model(self, victim: str) -> Path:
         """Weights of `baseline` or `hardened`."""
         return Path("models") / self._folder / f"{victim}.safetensors"
+
+    def card(self, victim: str) -> Path:
+        """Model card of `baseline` or `hardened`."""
+        return self.model(victim).with_suffix(".md")
 
     def curve(self, victim: str) -> Path:
         """Training curve of `baseline` or `hardened`, a row an epoch."""

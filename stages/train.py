@@ -4,7 +4,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from stages import architectures, checkpoints, console, learning, lessons, params, processes, resumption, trials
+from stages import architectures, checkpoints, console, curves, learning, lessons, params, processes, resumption, trials
 from stages.augmentation import AugmentationParams
 from stages.compute import ComputeParams
 from stages.learning import Record, Score
@@ -23,9 +23,9 @@ def main(representation: str, architecture: str, fold: str) -> None:
     with resumption.scratch(f"train {trial.cell}", *lesson.made_from, images, labels, model) as scratch:
         record = Record(f"train {trial.cell}", trial.cell.curve("baseline"), scratch)
         score = partial(accuracy, images=images, labels=labels, compute=trial.compute)
-        learning.fit(model, lesson, Plain(recipe.label_smoothing), score, record)
+        curve = learning.fit(model, lesson, Plain(recipe.label_smoothing), score, record)
         if processes.is_first():
-            checkpoints.write(trial.cell.model("baseline"), model, trial.card)
+            checkpoints.write(trial.cell.model("baseline"), model, trial.card, lesson.facts | curves.summary(curve))
 
 
 class Plain:

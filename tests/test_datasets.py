@@ -342,3 +342,10 @@ def test_no_more_are_left_out_than_allowed(folder: Path, esc10: Path) -> None:
 @pytest.mark.parametrize("name", plugins.names("stages.datasets"))
 def test_every_dataset_loads_with_its_parameters(name: str) -> None:
     assert isinstance(datasets.load(name), datasets.Dataset)
+    assert datasets.load(name).terms
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_terms_name_licence_and_source() -> None:
+    assert "CC BY-NC 3.0" in datasets.load("esc50").terms
+    assert "Salamon" in datasets.load("urbansound8k").terms

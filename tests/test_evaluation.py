@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages import checks, evaluate, figures, paths, report, robustness, stores
+from stages import cards, checks, evaluate, figures, paths, report, robustness, stores
 from stages.compute import ComputeParams
 from stages.console import InputError
 from stages.grid import GridParams
@@ -208,3 +208,25 @@ def test_an_adversarial_store_is_read_as_written(tmp_path: Path) -> None:
         if name != "attributes":
             np.testing.assert_array_equal(getattr(read, name), values)
     assert read.attributes["seconds"] == 1.5
+
+
+def test_the_model_card_tells_what_it_is_and_how_good() -> None:
+    found = {"bim": attack_store(COSTS)}
+    metrics = {
+        "clean": evaluate.clean(np.zeros(6, np.int64), np.array([0, 0, 0, 0, 0, 1])),
+        "adaptive": evaluate.adaptive(found, np.ones(6, bool), 0.02),
+        "checks": {"bounds_kept": 0, "passed": 0},
+    }
+    facts = {"architecture": "resnet18", "classes": '["<b>dog</b>", "rain|snow"]', "epoch": "3 of 4"}
+    card = cards.text(CELL, "hardened", facts, metrics, "ESC-50, CC BY-NC 3.0. K. J. Piczak.\n", 0.02)
+    lines = card.splitlines()
+    assert lines[0] == "# Hardened model: stft resnet18 fold 1"
+    assert "83.3 % [43.6 %, 97.0 %] (Wilson 95 %) of 6 clips" in card
+    assert "| attack | fooling rate | ceiling | median cost | eps90 |" in lines
+    assert lines[lines.index("| attack | fooling rate | ceiling | median cost | eps90 |") + 1].startswith("|---|---|")
+    assert any(line.startswith("| bim | ") and line.count("|") == 6 for line in lines)
+    assert "| epoch | 3 of 4 |" in lines
+    assert "<b>" not in card
+    assert "rain\\|snow" in card
+    assert "Checks on these numbers that failed: bounds_kept, passed." in lines
+    assert lines[-1] == "ESC-50, CC BY-NC 3.0. K. J. Piczak."

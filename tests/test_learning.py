@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages import architectures, augmentation, checkpoints, defenses, hardware, learning, plugins, train
+from stages import architectures, augmentation, checkpoints, curves, defenses, hardware, learning, plugins, train
 from stages.augmentation import AugmentationParams
 from stages.compute import ComputeParams
 from stages.console import InputError
@@ -355,13 +355,17 @@ def test_model_files(tmp_path: Path, rng: np.random.Generator) -> None:
     made, path = store(rng), tmp_path / "model.safetensors"
     card = checkpoints.card("resnet18", made)
     model = architectures.build("resnet18", made.shape, 3).eval()
-    checkpoints.write(path, model, card)
+    checkpoints.write(path, model, card, {"epoch": "3 of 4"})
     read = checkpoints.read(path, card, "train@a")
     images = torch.rand(2, 1, 32, 32)
     assert torch.equal(read(images), model(images))
     first = path.read_bytes()
-    checkpoints.write(path, model, card)
+    checkpoints.write(path, model, card, {"epoch": "3 of 4"})
     assert path.read_bytes() == first
+    assert checkpoints.metadata(path)["epoch"] == "3 of 4"
+    for other in ({"input_shape": [1, 40, 32]}, {"classes": ["a", "b", "c"]}, {"representation": "dwt"}):
+        with pytest.raises(InputError, match=f"a model with {next(iter(other))} "):
+            checkpoints.read(path, replace(card, **other), "train@a")
     with pytest.raises(
         InputError, match=r"a model with architecture 'resnet18', not 'resnet56'; .* `dvc repro train@a`"
     ):
@@ -371,3 +375,13 @@ def test_model_files(tmp_path: Path, rng: np.random.Generator) -> None:
         checkpoints.read(path, card, "train@a")
     with pytest.raises(InputError, match=r"gone is missing; run `dvc repro train@a`"):
         checkpoints.read(tmp_path / "gone", card, "train@a")
+
+
+def test_the_epoch_that_was_kept_is_told() -> None:
+    scores = [(0.4, 0.5), (0.8, 0.7), (0.8, 0.9), (0.6, 0.6)]
+    curve = [Epoch(epoch, 1.0, 1.0, accuracy, value, 0.1, 1.0) for epoch, (value, accuracy) in enumerate(scores, 1)]
+    assert curves.summary(curve) == {
+        "epoch": "3 of 4",
+        "validation_accuracy": "0.9000",
+        "validation_accuracy_of_last_epoch": "0.6000",
+    }

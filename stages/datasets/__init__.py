@@ -39,6 +39,11 @@ class Collected:
 class Dataset(params.Parameters, ABC):
     """A dataset with its parameters."""
 
+    @property
+    @abstractmethod
+    def terms(self) -> str:
+        """Licence and source of the recordings, for model cards."""
+
     @abstractmethod
     def collect(self, source: str, seed: int, audio: Path) -> Collected:
         """Put the sound files of every clip into a folder.
@@ -60,6 +65,13 @@ class Recordings(Dataset, ABC):
     """Where it is published, if it is."""
     clips: ClassVar[int] = 0
     """Number of clips that are published."""
+
+    @property
+    def terms(self) -> str:
+        """Those of the publication; only you know those of your own recordings."""
+        if self.publication is None:
+            return "Your own recordings, under the terms that you hold them by."
+        return f"{self.publication.title}, {self.publication.licence}. {self.publication.citation}."
 
     @abstractmethod
     def find(self, root: Path, seed: int) -> dict[Clip, Path]:

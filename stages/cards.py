@@ -1,0 +1,40 @@
+"""Model cards: what a model is, what it was trained on, how good it is, and under which terms its data are."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from stages.paths import Cell
+
+RATES = {"fooling_rate": "fooling rate", "fooling_ceiling": "ceiling", "cost_median": "median cost", "eps90": "eps90"}
+
+
+def text(cell: Cell, victim: str, facts: Mapping[str, str], metrics: Mapping[str, Any], terms: str, eps: float) -> str:
+    """A model card, in Markdown.
+
+    Args:
+        cell: of the model.
+        victim: `baseline` or `hardened`.
+        facts: metadata of its file.
+        metrics: what `evaluate` found.
+        terms: licence and source of the data.
+        eps: the budget of the fooling rates.
+    """
+    # Markdown shows no harmful HTML where names of classes hold some, if it is escaped.
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    return environment.get_template("card.md.jinja").render(
+        cell=cell,
+        victim=victim,
+        facts=dict(sorted(facts.items())),
+        clean=metrics["clean"],
+        adaptive=metrics["adaptive"],
+        failed=[name for name, holds in metrics["checks"].items() if not holds],
+        rates=RATES,
+        terms=terms.strip(),
+        eps=eps,
+    )

@@ -1,0 +1,113 @@
+"""How fast training is: `python -m tests.benchmarks.training`, in less than 3 minutes.
+
+It prints clips per second of the training loop, of a plain PyTorch loop (float32, channels first, a DataLoader) in the
+same run, and the share of the matrix product's FLOP/s that a training step reaches. The last line is the ratio of the
+first two.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from stages import architectures, hardware, learning, plugins, train
+from stages.augmentation import AugmentationParams
+from stages.compute import ComputeParams
+from stages.learning import Record, Score
+from stages.lessons import LearningParams, Lesson
+from stages.resumption import Scratch
+
+SHAPE, CLASSES, BATCH_SIZE = (1, 64, 64), 10, 16
+COMPUTE = ComputeParams(device="auto", devices=1, nodes=1, precision="auto", workers=0, batch_size=64)
+AUGMENTATION = AugmentationParams(varied=0.0, time_shift=1.0, time_mask=0.1, band_mask=0.1, gain=0.0, mixup=0.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=int, default=192, help="clips of an epoch, at least 32")
+    parser.add_argument("--epochs", type=int, default=2, help="of each loop; the fastest counts")
+    parser.add_argument("--all", action="store_true", help="clips per second of every architecture too")
+    options = parser.parse_args()
+    precision = "bfloat16" if hardware.uses_bfloat16(COMPUTE) else "float32"
+    print(f"{hardware.device(COMPUTE).type}, {precision}, {torch.get_num_threads()} threads")
+    images = torch.rand(options.clips, *SHAPE)
+    labels = torch.arange(options.clips) % CLASSES
+    for name in plugins.names(architectures.__name__) if options.all else ():
+        print(f"{name}: {ours(name, images, labels, options.epochs):.1f} clips/s")
+    fast = ours("resnet56", images, labels, options.epochs)
+    slow = plain("resnet56", images, labels, options.epochs)
+    step, product = flops_of_step("resnet56") * fast, flops_of_product()
+    print(f"resnet56 here: {fast:.1f} clips/s; plain PyTorch: {slow:.1f} clips/s")
+    print(f"step: {step / 1e9:.1f} GFLOP/s; matrix product: {product / 1e9:.1f} GFLOP/s; share {step / product:.2f}")
+    print(f"training ratio {fast / slow:.2f}")
+
+
+def ours(name: str, images: Tensor, labels: Tensor, epochs: int) -> float:
+    """Clips per second of the project's loop, in its fastest epoch."""
+    recipe = LearningParams(
+        epochs=epochs, batch_size=BATCH_SIZE, learning_rate=1e-4, weight_decay=0.05, label_smoothing=0.1
+    )
+    names = [str(index) for index in range(CLASSES)]
+    clips = [str(index) for index in range(len(images))]
+    lesson = Lesson(images, images[:, :0], labels, clips, names, recipe, AUGMENTATION, 0, COMPUTE)
+    model = architectures.build(name, SHAPE, CLASSES)
+    with TemporaryDirectory() as folder:
+        record = Record(name, Path(folder) / "curve.csv", Scratch(Path(folder) / "scratch.pt"))
+        curve = learning.fit(model, lesson, train.Plain(0.1), lambda _: Score(0, 0), record)
+    return max(row.clips_per_second for row in curve)
+
+
+def plain(name: str, images: Tensor, labels: Tensor, epochs: int) -> float:
+    """Clips per second of a loop as tutorials have it, in its fastest epoch."""
+    device = hardware.device(COMPUTE)
+    model = architectures.build(name, SHAPE, CLASSES).to(device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    loader = DataLoader(TensorDataset(images, labels), batch_size=BATCH_SIZE, shuffle=True, drop_last=True)
+
+    def epoch() -> None:
+        for some, right in loader:
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(some.to(device)), right.to(device), label_smoothing=0.1)
+            loss.backward()
+            optimizer.step()
+            loss.item()
+
+    return len(loader) * BATCH_SIZE / min(seconds(epoch) for _ in range(epochs))
+
+
+def flops_of_step(name: str) -> float:
+    """Floating point operations of a training step, forward and backward, for each clip."""
+    model = architectures.build(name, SHAPE, CLASSES).train()
+    with FlopCounterMode(display=False) as counter:
+        model(torch.rand(2, *SHAPE)).sum().backward()
+    return float(counter.get_total_flops()) / 2
+
+
+def flops_of_product(size: int = 2048) -> float:
+    """Floating point operations a second of a matrix product in the precision that training uses."""
+    low = hardware.uses_bfloat16(COMPUTE)
+    matrix = torch.rand(size, size, dtype=torch.bfloat16 if low else torch.float32, device=hardware.device(COMPUTE))
+
+    def products() -> None:
+        for _ in range(5):
+            product = matrix @ matrix
+        float(product[0, 0])
+
+    return 5 * 2 * size**3 / min(seconds(products) for _ in range(4))
+
+
+def seconds(work: Callable[[], None]) -> float:
+    """Time that the work takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
