@@ -13,7 +13,7 @@ from stages.craft import CraftParams
 from stages.download import SourceParams
 from stages.grid import GridParams
 from stages.harden import HardenParams
-from stages.learning import LearningParams
+from stages.lessons import LearningParams
 from stages.report import ReportParams
 
 SCHEMAS = {

@@ -60,7 +60,7 @@ def read(path: Path, expected: Card, stage: str) -> nn.Module:
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error}); remove it and run `dvc repro {stage}`") from None
     _require_same(path, found, _as_texts(expected), stage)
-    model = architectures.build(expected.architecture, len(expected.classes))
+    model = architectures.build(expected.architecture, expected.input_shape, len(expected.classes))
     model.load_state_dict(tensors)
     return model.eval()
 

@@ -9,9 +9,11 @@ from stages.params import Count, Parameters
 
 
 class ComputeParams(Parameters):
-    """Device, precision, processes, and how many clips are predicted or attacked at a time."""
+    """Devices, precision, processes, and how many clips are predicted or attacked at a time."""
 
     device: Literal["auto", "cpu", "cuda", "mps"]
+    devices: Annotated[Count, Field(ge=1)]
+    nodes: Annotated[Count, Field(ge=1)]
     precision: Literal["auto", "bfloat16", "float32"]
     workers: Annotated[Count, Field(ge=0)]
     batch_size: Annotated[Count, Field(ge=1)]
@@ -20,3 +22,8 @@ class ComputeParams(Parameters):
     def processes(self) -> int:
         """Number of worker processes: `workers`, or one a core where that is 0."""
         return self.workers or os.cpu_count() or 1
+
+    @property
+    def processes_together(self) -> int:
+        """Number of processes that train one model together, one for each device of each machine."""
+        return self.devices * self.nodes

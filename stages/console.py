@@ -61,18 +61,19 @@ def say(message: str) -> None:
 class Progress:
     """Work done so far: a bar on a terminal, a line now and then in a log."""
 
-    def __init__(self, what: str, total: int, unit: str = "clip") -> None:
+    def __init__(self, what: str, total: int, unit: str = "clip", done: int = 0) -> None:
         """Begin to count.
 
         Args:
             what: the work, such as "attack dwt_tonnetz resnet56 fold 5".
             total: number of units to do, >= 0.
             unit: what one unit is.
+            done: units done before, by an earlier process.
         """
         self.what, self.total, self.unit = what, total, unit
-        self.done = 0
+        self.before = self.done = done
         self.start = self.last = time.monotonic()
-        self.bar = tqdm(desc=what, total=total, unit=unit, disable=None) if sys.stderr.isatty() else None
+        self.bar = tqdm(desc=what, total=total, unit=unit, initial=done, disable=None) if sys.stderr.isatty() else None
 
     def add(self, count: int = 1, note: str = "") -> None:
         """Count `count` more units as done; `note` is shown behind them."""
@@ -92,10 +93,10 @@ class Progress:
             self.bar.close()
 
     def _line(self, seconds: float, note: str) -> str:
-        rate = self.done / max(seconds, 1e-9)
-        left = (self.total - self.done) / rate if self.done else 0
-        line = f"{self.what}: {self.done}/{self.total} {self.unit}s, {rate:.3g} {self.unit}s/s"
-        return f"{line}, {seconds:.0f} s elapsed, {left:.0f} s left" + (f", {note}" if note else "")
+        line = f"{self.what}: {self.done}/{self.total} {self.unit}s"
+        rate = (self.done - self.before) / max(seconds, 1e-9)
+        left = f", {(self.total - self.done) / rate:.0f} s left" if rate else ""
+        return f"{line}, {rate:.3g} {self.unit}s/s, {seconds:.0f} s elapsed{left}" + (f", {note}" if note else "")
 
 
 def progress(items: Iterable[T], *, what: str, total: int, unit: str = "clip") -> Iterator[T]:

@@ -8,11 +8,24 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages import checkpoints, console, crafting, defenses, learning, params, stores, trials
+from stages import (
+    checkpoints,
+    console,
+    crafting,
+    defenses,
+    learning,
+    lessons,
+    params,
+    processes,
+    resumption,
+    stores,
+    trials,
+)
 from stages.attacks._descent import descend
 from stages.augmentation import AugmentationParams
 from stages.defenses import Defense
-from stages.learning import Batch, LearningParams, Lesson, Score
+from stages.learning import Record, Score
+from stages.lessons import Batch, LearningParams, Lesson
 from stages.params import Count, Name, Number, Parameters
 from stages.prediction import Victim
 from stages.stores import Adversarial
@@ -49,8 +62,13 @@ class Mixture:
     classes: int
     lesson: Lesson
 
-    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
-        """The images of a batch."""
+    def __call__(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of the mixed images, and their logits."""
+        images = self.images(processes.bare(model), batch)
+        return learning.cross_entropy(model, images, batch, self.lesson.recipe.label_smoothing)
+
+    def images(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The images to train on in place of a batch's."""
         chosen = defenses.drawn_crafted(batch, self.exists, self.share, self.lesson.seed)
         targets = defenses.random_targets(batch, self.classes, len(self.exists), self.lesson.seed)
         images = batch.images.clone()
@@ -67,7 +85,7 @@ def main(representation: str, architecture: str, fold: str) -> None:
     trial = trials.begin(representation, architecture, fold)
     model = trial.model("baseline")
     crafted = crafted_clips(trial)
-    lesson = Lesson(*trial.clips(trial.split.train), settings.learning, augmentation, trial.seed, trial.compute)
+    lesson = lessons.begin(trial, settings.learning, augmentation)
     mixture = Mixture(
         defense,
         torch.from_numpy(crafted.adversarial),
@@ -76,9 +94,13 @@ def main(representation: str, architecture: str, fold: str) -> None:
         len(trial.store.classes),
         lesson,
     )
-    curve = learning.fit(model, lesson, Probe(settings.probe, trial), mixture, f"harden {trial.cell}")
-    checkpoints.write(trial.cell.model("hardened"), model, trial.card)
-    learning.write_curve(trial.cell.curve("hardened"), curve)
+    validation = trial.clips(trial.split.validation)
+    made_from = (*lesson.made_from, *validation, model, settings, defense, mixture.crafted, mixture.exists)
+    with resumption.scratch(f"harden {trial.cell}", *made_from) as scratch:
+        record = Record(f"harden {trial.cell}", trial.cell.curve("hardened"), scratch)
+        learning.fit(model, lesson, mixture, Probe(settings.probe, trial), record)
+        if processes.is_first():
+            checkpoints.write(trial.cell.model("hardened"), model, trial.card)
 
 
 def crafted_clips(trial: Trial) -> Adversarial:

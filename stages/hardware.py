@@ -24,9 +24,12 @@ def device(compute: ComputeParams) -> torch.device:
 
 def autocast(compute: ComputeParams) -> torch.autocast:
     """Context for forward passes: bfloat16 where asked for or native, float32 otherwise."""
-    chosen = device(compute)
-    low = compute.precision == "bfloat16" or (compute.precision == "auto" and has_native_bfloat16(chosen))
-    return torch.autocast(chosen.type, torch.bfloat16, enabled=low)
+    return torch.autocast(device(compute).type, torch.bfloat16, enabled=uses_bfloat16(compute))
+
+
+def uses_bfloat16(compute: ComputeParams) -> bool:
+    """Whether bfloat16 is asked for, or left open and native."""
+    return compute.precision == "bfloat16" or (compute.precision == "auto" and has_native_bfloat16(device(compute)))
 
 
 def has_native_bfloat16(device: torch.device) -> bool:

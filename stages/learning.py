@@ -1,51 +1,19 @@
 """The training loop: of the baseline, and of every defense."""
 
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
 
-import pandas as pd
 import torch
-from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
-from stages import augmentation, checkpoints, files, hardware, seeding
-from stages.augmentation import AugmentationParams
-from stages.compute import ComputeParams
-from stages.console import InputError, Progress
-from stages.params import Count, Number, Parameters
-
-
-class LearningParams(Parameters):
-    """The recipe: AdamW on a one-cycle schedule (Smith and Topin 2019)."""
-
-    epochs: Annotated[Count, Field(ge=1)]
-    batch_size: Annotated[Count, Field(ge=2)]
-    learning_rate: Annotated[Number, Field(gt=0, le=1)]
-    weight_decay: Annotated[Number, Field(ge=0, le=1)]
-    label_smoothing: Annotated[Number, Field(ge=0, lt=1)]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some training clips, augmented, on the device."""
-
-    images: Tensor
-    """Shape (batch, 1, height, width), in [0, 1]."""
-    labels: Tensor
-    """Shape (batch,)."""
-    indices: Tensor
-    """Positions among the training clips, shape (batch,), on the CPU."""
-    epoch: int
-    numbers: Tensor
-    """The random numbers that the clips were augmented with, shape (batch, 5), on the CPU."""
-
-    def like(self, images: Tensor, params: AugmentationParams) -> Tensor:
-        """The same clips of another version of the N training images, augmented alike, on the device."""
-        return augmentation.augment(images[self.indices], self.numbers, params).to(self.images.device)
+from stages import checkpoints, curves, processes, seeding
+from stages.console import InputError, Progress, say
+from stages.curves import Epoch
+from stages.lessons import Batch, Lesson
+from stages.resumption import Scratch, State
 
 
 @dataclass(frozen=True)
@@ -57,122 +25,196 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """One row of a training curve."""
+class Record:
+    """Where a run writes down how far it is."""
 
-    epoch: int
-    loss: float
-    accuracy: float
-    """On the training batches, as trained on."""
-    validation_accuracy: float
-    validation_score: float
-    learning_rate: float
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What is learnt from, and how: the images and labels of N training clips, the recipe, the randomness."""
-
-    images: Tensor
-    labels: Tensor
-    recipe: LearningParams
-    augmentation: AugmentationParams
-    seed: int
-    compute: ComputeParams
+    what: str
+    """The work, for progress."""
+    curve: Path
+    """Written after every epoch, for people."""
+    scratch: Scratch
+    """Written after every epoch, to go on from."""
 
 
-Prepare = Callable[[nn.Module, Batch], Tensor]
-"""Gives the images to train on in place of the batch's own; this is where a defense makes its adversaries."""
+Objective = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
+"""Gives the loss of a batch, a scalar, and logits to count hits by, shape (batch, classes); the step is the loop's.
+
+This is where a defense makes its adversaries, and weighs what they cost. The model may be wrapped by Fabric: attacks
+go against `processes.bare(model)`.
+"""
 
 
 def fit(
-    model: nn.Module, lesson: Lesson, score: Callable[[nn.Module], Score], prepare: Prepare, what: str
+    model: nn.Module, lesson: Lesson, objective: Objective, score: Callable[[nn.Module], Score], record: Record
 ) -> list[Epoch]:
-    """Train a model; it ends with the weights of its best epoch.
+    """Train a model, or go on with it; it ends with the weights of its best epoch.
 
     Args:
         model: changed in place, moved to the device.
         lesson: what it is trained on.
+        objective: the loss of each batch.
         score: judges the model, in evaluation mode, after each epoch, on validation clips.
-        prepare: called on each batch.
-        what: the work, for progress.
+        record: where progress is kept; an unfinished run that is found there is taken up.
 
     Raises:
-        InputError: the loss is not finite.
+        InputError: the clips cannot be trained on, or the loss is not finite for the second time.
     """
-    checkpoints.on_device(model, hardware.device(lesson.compute))
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=lesson.recipe.learning_rate, weight_decay=lesson.recipe.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, lesson.recipe.learning_rate, total_steps=lesson.recipe.epochs * _steps(lesson)
-    )
-    progress = Progress(what, lesson.recipe.epochs, "epoch")
-    curve: list[Epoch] = []
-    best, weights = float("-inf"), model.state_dict()
-    for epoch in range(1, lesson.recipe.epochs + 1):
-        loss, accuracy = _train_epoch(model, lesson, optimizer, schedule, prepare, epoch)
-        judged = score(model.eval())
-        curve.append(Epoch(epoch, loss, accuracy, judged.accuracy, judged.value, float(schedule.get_last_lr()[0])))
-        if judged.value >= best:
-            best, weights = judged.value, deepcopy(model.state_dict())
-        progress.add(note=f"loss {loss:.3f}, validation accuracy {judged.accuracy:.3f}")
+    lesson.require_learnable()
+    learner = _Learner(model, lesson, objective)
+    if learner.take_up(record.scratch.read()) and processes.is_first():
+        say(f"{record.what}: taken up after epoch {len(learner.curve)} of {lesson.recipe.epochs}")
+        curves.write(record.curve, learner.curve)
+    progress = Progress(record.what, lesson.recipe.epochs, "epoch", done=len(learner.curve))
+    while len(learner.curve) < lesson.recipe.epochs:
+        row = learner.learn_epoch(score)
+        if processes.is_first():
+            record.scratch.write(learner.state())
+            curves.write(record.curve, learner.curve)
+            progress.add(note=f"loss {row.loss:.3f}, validation accuracy {row.validation_accuracy:.3f}")
     progress.close()
-    model.load_state_dict(weights)
-    return curve
+    model.load_state_dict(learner.best)
+    return learner.curve
 
 
-def _steps(lesson: Lesson) -> int:
-    return max(len(lesson.images) // lesson.recipe.batch_size, 1)
+def cross_entropy(model: nn.Module, images: Tensor, batch: Batch, label_smoothing: float) -> tuple[Tensor, Tensor]:
+    """The loss of images that stand for a batch's, and their logits; the model is put into training mode."""
+    logits: Tensor = model.train()(images.contiguous(memory_format=torch.channels_last))
+    return batch.loss(logits, label_smoothing), logits
 
 
-def _train_epoch(
-    model: nn.Module,
-    lesson: Lesson,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    prepare: Prepare,
-    epoch: int,
-) -> tuple[float, float]:
-    """Mean loss and accuracy over the batches; clips beyond the last whole batch wait for the next shuffle."""
-    order = torch.from_numpy(seeding.generator(lesson.seed, "order", epoch).permutation(len(lesson.images)))
-    numbers = augmentation.draw(lesson.seed, epoch, len(lesson.images))
-    losses, hits = [], []
-    for indices in order[: _steps(lesson) * lesson.recipe.batch_size].split(lesson.recipe.batch_size):
-        batch = _batch(lesson, indices, numbers, epoch)
-        images = prepare(model, batch)
-        loss, logits = _step(model.train(), images, batch.labels, lesson, optimizer)
-        schedule.step()
-        losses.append(loss)
-        hits.append((logits.argmax(1) == batch.labels).float().mean())
-        _require_finite(loss, epoch)
-    return float(torch.stack(losses).mean()), float(torch.stack(hits).mean())
+class _NotFiniteError(Exception):
+    """The loss or a weight is not finite; the message says where."""
 
 
-def _batch(lesson: Lesson, indices: Tensor, numbers: Tensor, epoch: int) -> Batch:
-    device = hardware.device(lesson.compute)
-    images = augmentation.augment(lesson.images[indices], numbers[indices], lesson.augmentation)
-    return Batch(images.to(device), lesson.labels[indices].to(device), indices, epoch, numbers[indices])
+class _Learner:
+    """A model in training, with all that changes as it goes on."""
+
+    def __init__(self, model: nn.Module, lesson: Lesson, objective: Objective) -> None:
+        self.fabric = processes.launch(lesson.compute)
+        self.lesson, self.objective = lesson.on(self.fabric.device), objective
+        self.bare = checkpoints.on_device(processes.synced(model), self.fabric.device)
+        recipe = lesson.recipe
+        optimizer = torch.optim.AdamW(
+            self.bare.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.learning_rate, total_steps=recipe.epochs * lesson.steps
+        )
+        self.model, self.optimizer = self.fabric.setup(self.bare, optimizer)
+        self.pieces, self.setbacks = 1, 0
+        self.best_score, self.best = float("-inf"), deepcopy(self.bare.state_dict())
+        self.curve: list[Epoch] = []
+        self.rate = 0.0
+
+    def state(self) -> State:
+        """All that a later process needs to go on as if nothing had happened; not a copy."""
+        return {
+            "model": self.bare.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "pieces": self.pieces,
+            "setbacks": self.setbacks,
+            "best_score": self.best_score,
+            "best": self.best,
+            "curve": [asdict(row) for row in self.curve],
+        }
+
+    def take_up(self, state: State | None) -> bool:
+        """Go on from the state that a process left behind, the first one's; whether there was any."""
+        state = self.fabric.broadcast(state)
+        if state:
+            self._restore(state)
+        return bool(state)
+
+    def _restore(self, state: State) -> None:
+        self.bare.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.pieces, self.setbacks = state["pieces"], state["setbacks"]
+        self.best_score, self.best = state["best_score"], state["best"]
+        self.curve = [Epoch(**row) for row in state["curve"]]
+
+    def learn_epoch(self, score: Callable[[nn.Module], Score]) -> Epoch:
+        """Train for an epoch, judge the model, and remember it if it is the best so far."""
+        start = time.perf_counter()
+        loss, accuracy = self._train_safely()
+        speed = self.lesson.steps * self.lesson.batch_size / (time.perf_counter() - start)
+        judged: Score = self.fabric.broadcast(score(self.bare.eval()))
+        if judged.value >= self.best_score:
+            self.best_score, self.best = judged.value, deepcopy(self.bare.state_dict())
+        row = Epoch(len(self.curve) + 1, loss, accuracy, judged.accuracy, judged.value, self.rate, round(speed, 1))
+        self.curve.append(row)
+        return row
+
+    def _train_safely(self) -> tuple[float, float]:
+        """Train for an epoch; begin it again with a remedy if it fails."""
+        start = deepcopy(self.state())
+        while True:
+            try:
+                return self._train_epoch()
+            except _NotFiniteError as error:
+                problem, remedy = str(error), self._slow_down
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+                problem, remedy = "out of memory", self._accumulate
+            # Only here the failed epoch's tensors are free: an exception holds on to them.
+            self._restore(deepcopy(start))
+            remedy(problem)
+            start = deepcopy(self.state())
+
+    def _slow_down(self, problem: str) -> None:
+        if self.setbacks:
+            raise InputError(f"{problem}, for the second time: lower the learning rate, or look at these clips")
+        say(f"{problem}: back to the state before the epoch, with half the learning rate from here on")
+        self.setbacks += 1
+        for group in self.optimizer.param_groups:
+            group.update({key: group[key] / 2 for key in ("lr", "initial_lr", "max_lr", "min_lr")})
+
+    def _accumulate(self, problem: str) -> None:
+        if 2 * self.pieces > self.lesson.batch_size // 2 or self.fabric.world_size > 1:
+            raise InputError(f"{problem} in training, in batches of {self.lesson.batch_size} in {self.pieces} pieces")
+        self.pieces *= 2
+        say(f"{problem}: each batch of {self.lesson.batch_size} clips is computed in {self.pieces} pieces from here on")
+
+    def _train_epoch(self) -> tuple[float, float]:
+        """Mean loss and accuracy over the batches of one more epoch."""
+        epoch, rank = len(self.curve) + 1, self.fabric.global_rank
+        torch.manual_seed(int(seeding.generator(self.lesson.seed, "dropout", epoch, rank).integers(2**63)))
+        batches = self.lesson.batches(epoch, self.fabric.device, rank)
+        steps = torch.stack([self._step(batch) for batch in batches])
+        steps = torch.as_tensor(self.fabric.all_reduce(steps, reduce_op="mean"))
+        self._require_finite(steps[:, 0], epoch)
+        loss, accuracy = steps.mean(0).tolist()
+        return loss, accuracy
+
+    def _step(self, batch: Batch) -> Tensor:
+        """Change the weights by the loss of a batch: loss and accuracy, shape (2,)."""
+        self.optimizer.zero_grad()
+        total = torch.zeros(2, device=self.fabric.device)
+        for piece in batch.split(self.pieces):
+            share = len(piece.indices) / len(batch.indices)
+            loss, logits = self.objective(self.model, piece)
+            self.fabric.backward(loss * share)
+            right = (logits.detach().argmax(1) == piece.labels).float().mean()
+            total += share * torch.stack([loss.detach(), right])
+        self.optimizer.step()
+        self.rate = float(self.schedule.get_last_lr()[0])
+        self.schedule.step()
+        return total
+
+    def _require_finite(self, losses: Tensor, epoch: int) -> None:
+        """Raise an error that names the first step whose loss is not finite, or after which weights are not."""
+        bad = [step for step, loss in enumerate(losses.tolist()) if not torch.isfinite(torch.tensor(loss))]
+        if not bad and all(bool(weight.isfinite().all()) for weight in self.bare.parameters()):
+            return
+        step = bad[0] if bad else len(losses) - 1
+        clips = ", ".join(self.lesson.clips[position] for position in self.lesson.order(epoch)[step].tolist())
+        what = f"the loss is {losses[step]:.4g}" if bad else "weights are not finite"
+        raise _NotFiniteError(f"{what} in epoch {epoch}, step {step + 1} of {len(losses)}, on the clips {clips}")
 
 
-def _step(
-    model: nn.Module, images: Tensor, labels: Tensor, lesson: Lesson, optimizer: torch.optim.Optimizer
-) -> tuple[Tensor, Tensor]:
-    optimizer.zero_grad(set_to_none=True)
-    with hardware.autocast(lesson.compute):
-        logits = model(images.contiguous(memory_format=torch.channels_last))
-    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=lesson.recipe.label_smoothing)
-    loss.backward()
-    optimizer.step()
-    return loss.detach(), logits.detach()
-
-
-def _require_finite(loss: Tensor, epoch: int) -> None:
-    if not torch.isfinite(loss):
-        raise InputError(f"the loss is {loss.item()} in epoch {epoch}: lower the learning rate")
-
-
-def write_curve(path: Path, curve: list[Epoch]) -> None:
-    """Write a training curve as CSV, a row an epoch."""
-    with files.replacing(path) as partial:
-        pd.DataFrame([asdict(row) for row in curve]).to_csv(partial, index=False, lineterminator="\n")
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """PyTorch's own error on a GPU; on a CPU the text of the allocator's."""
+    texts = ("not enough memory", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in texts)

@@ -1,11 +1,14 @@
 """Stage `train`: the baseline model of a cell."""
 
+from functools import partial
+
 from torch import Tensor, nn
 
-from stages import architectures, checkpoints, console, learning, params, trials
+from stages import architectures, checkpoints, console, learning, lessons, params, processes, resumption, trials
 from stages.augmentation import AugmentationParams
 from stages.compute import ComputeParams
-from stages.learning import Batch, LearningParams, Lesson, Score
+from stages.learning import Record, Score
+from stages.lessons import Batch, LearningParams
 from stages.prediction import Victim
 
 
@@ -14,25 +17,32 @@ def main(representation: str, architecture: str, fold: str) -> None:
     recipe: LearningParams = params.read("train", LearningParams)
     augmentation: AugmentationParams = params.read("augmentation", AugmentationParams)
     trial = trials.begin(representation, architecture, fold)
-    model = architectures.build(architecture, len(trial.store.classes))
-    lesson = Lesson(*trial.clips(trial.split.train), recipe, augmentation, trial.seed, trial.compute)
+    model = architectures.build(architecture, trial.store.shape, len(trial.store.classes))
+    lesson = lessons.begin(trial, recipe, augmentation)
     images, labels = trial.clips(trial.split.validation)
-    curve = learning.fit(
-        model, lesson, lambda model: accuracy(model, images, labels, trial.compute), as_they_are, f"train {trial.cell}"
-    )
-    checkpoints.write(trial.cell.model("baseline"), model, trial.card)
-    learning.write_curve(trial.cell.curve("baseline"), curve)
+    with resumption.scratch(f"train {trial.cell}", *lesson.made_from, images, labels, model) as scratch:
+        record = Record(f"train {trial.cell}", trial.cell.curve("baseline"), scratch)
+        score = partial(accuracy, images=images, labels=labels, compute=trial.compute)
+        learning.fit(model, lesson, Plain(recipe.label_smoothing), score, record)
+        if processes.is_first():
+            checkpoints.write(trial.cell.model("baseline"), model, trial.card)
+
+
+class Plain:
+    """Training on the clips as they are."""
+
+    def __init__(self, label_smoothing: float) -> None:
+        self.label_smoothing = label_smoothing
+
+    def __call__(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of the batch's images, and their logits."""
+        return learning.cross_entropy(model, batch.images, batch, self.label_smoothing)
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor, compute: ComputeParams) -> Score:
     """Share of clips predicted right."""
     right = float((Victim(model, compute).predict(images).cpu() == labels).float().mean())
     return Score(value=right, accuracy=right)
-
-
-def as_they_are(_model: nn.Module, batch: Batch) -> Tensor:
-    """The images of the batch, unchanged."""
-    return batch.images
 
 
 if __name__ == "__main__":

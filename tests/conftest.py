@@ -21,7 +21,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def compute() -> ComputeParams:
-    return ComputeParams(device="cpu", precision="float32", workers=1, batch_size=64)
+    return ComputeParams(device="cpu", devices=1, nodes=1, precision="float32", workers=1, batch_size=64)
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 """Networks, training and hardening on small images."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -11,13 +14,18 @@ from stages import architectures, augmentation, checkpoints, defenses, hardware,
 from stages.augmentation import AugmentationParams
 from stages.compute import ComputeParams
 from stages.console import InputError
+from stages.curves import Epoch
 from stages.defenses.pgd import PGD
-from stages.learning import LearningParams, Lesson, Score
-from stages.prediction import Victim
+from stages.learning import Objective, Record, Score
+from stages.lessons import Batch, LearningParams, Lesson
+from stages.resumption import Scratch
+from stages.stores import Features
 from tests.conftest import store
 
-AUGMENTATION = AugmentationParams(time_shift=1.0, time_mask=0.1, band_mask=0.1)
-NETWORKS = plugins.names("stages.architectures")
+AUGMENTATION = AugmentationParams(time_shift=1.0, time_mask=0.1, band_mask=0.1, gain=3.0, mixup=0.0)
+UNCHANGED = AugmentationParams(time_shift=0, time_mask=0, band_mask=0, gain=0, mixup=0)
+
+PLAIN = train.Plain(0.0)
 
 
 def recipe(**changes: float) -> LearningParams:
@@ -30,46 +38,41 @@ def small(classes: int = 3) -> nn.Module:
     return architectures.normalised(nn.Sequential(network, nn.Flatten(), nn.Linear(64, classes)))
 
 
-def trained(
-    rng: np.random.Generator, compute: ComputeParams, **changes: float
-) -> tuple[nn.Module, list[learning.Epoch]]:
-    made = store(rng)
+def taught(made: Features, compute: ComputeParams, **changes: float) -> Lesson:
+    """A lesson of all clips of a store; changes are to the recipe."""
     images, labels = torch.from_numpy(made.features), torch.from_numpy(made.labels)
+    return Lesson(images, labels, list(made.clips), made.classes, recipe(**changes), AUGMENTATION, 0, compute)
+
+
+def fit(
+    model: nn.Module,
+    lesson: Lesson,
+    score: Callable[[nn.Module], Score] = lambda _: Score(0, 0),
+    objective: Objective = PLAIN,
+) -> list[Epoch]:
+    with TemporaryDirectory() as folder:
+        record = Record("train", Path(folder) / "curve.csv", Scratch(Path(folder) / "scratch.pt"))
+        return learning.fit(model, lesson, objective, score, record)
+
+
+def trained(
+    rng: np.random.Generator, compute: ComputeParams, mixup: float = 0, **changes: float
+) -> tuple[nn.Module, list[Epoch]]:
+    lesson = taught(store(rng), compute, **changes)
+    lesson = replace(lesson, augmentation=AUGMENTATION.model_copy(update={"mixup": mixup}))
     hardware.repeatable(0)
     model = small()
-    lesson = Lesson(images, labels, recipe(**changes), AUGMENTATION, 0, compute)
-    curve = learning.fit(
-        model, lesson, lambda model: train.accuracy(model, images, labels, compute), train.as_they_are, "train"
-    )
-    return model, curve
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("shape", [(64, 48), (83, 64), (32, 32)])
-def test_networks_take_images_of_any_size(name: str, shape: tuple[int, int]) -> None:
-    model = architectures.build(name, 7).eval()
-    assert model(torch.rand(2, 1, *shape)).shape == (2, 7)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_folding_batch_norm_changes_nothing(name: str, compute: ComputeParams) -> None:
-    torch.manual_seed(0)
-    model = architectures.build(name, 5).train()
-    model(torch.rand(4, 1, 32, 32))
-    victim, images = Victim(model, compute), torch.rand(3, 1, 32, 32)
-    torch.testing.assert_close(victim.exposed()(images), victim.logits(images), rtol=1e-3, atol=1e-3)
-
-
-def test_resnet56_is_the_published_one() -> None:
-    model = architectures.build("resnet56", 10)
-    layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    assert len([layer for layer in layers if not isinstance(layer, nn.Conv2d) or layer.kernel_size == (3, 3)]) == 56
-    assert sum(parameter.numel() for parameter in model.parameters()) == pytest.approx(0.86e6, rel=0.02)
+    return model, fit(model, lesson, lambda model: train.accuracy(model, lesson.images, lesson.labels, compute))
 
 
 def test_training_learns(rng: np.random.Generator, compute: ComputeParams) -> None:
     _, curve = trained(rng, compute, epochs=8)
     assert curve[-1].loss < curve[0].loss
+    assert max(row.validation_accuracy for row in curve) > 0.9
+
+
+def test_training_on_mixtures_learns(rng: np.random.Generator, compute: ComputeParams) -> None:
+    _, curve = trained(rng, compute, mixup=0.4, epochs=8)
     assert max(row.validation_accuracy for row in curve) > 0.9
 
 
@@ -79,8 +82,6 @@ def test_the_same_seed_gives_the_same_weights(compute: ComputeParams) -> None:
 
 
 def test_the_best_epoch_is_kept(rng: np.random.Generator, compute: ComputeParams) -> None:
-    made = store(rng)
-    lesson = Lesson(torch.from_numpy(made.features), torch.from_numpy(made.labels), recipe(), AUGMENTATION, 0, compute)
     model, seen = small(), []
     values = iter([0.1, 0.9, 0.9, 0.2])
 
@@ -88,32 +89,200 @@ def test_the_best_epoch_is_kept(rng: np.random.Generator, compute: ComputeParams
         seen.append([weight.clone() for weight in model.parameters()])
         return Score(next(values), 0.5)
 
-    learning.fit(model, lesson, score, train.as_they_are, "train")
+    fit(model, taught(store(rng), compute), score)
     assert all(torch.equal(kept, weight) for kept, weight in zip(model.parameters(), seen[2], strict=True))
 
 
-def test_a_loss_that_is_not_finite_stops(rng: np.random.Generator, compute: ComputeParams) -> None:
-    made = store(rng)
-    images = torch.from_numpy(made.features)
-    images[:] = torch.nan
-    lesson = Lesson(images, torch.from_numpy(made.labels), recipe(), AUGMENTATION, 0, compute)
-    with pytest.raises(InputError, match="the loss is nan in epoch 1"):
-        learning.fit(small(), lesson, lambda _: Score(0, 0), train.as_they_are, "train")
+def test_the_curve_has_a_row_an_epoch(rng: np.random.Generator, compute: ComputeParams) -> None:
+    _, curve = trained(rng, compute, epochs=3, learning_rate=0.01)
+    assert [row.epoch for row in curve] == [1, 2, 3]
+    assert curve[0].learning_rate == pytest.approx(0.01, rel=0.05)
+    assert curve[2].learning_rate < 1e-6
+    assert all(row.clips_per_second > 0 for row in curve)
+
+
+def test_a_loss_that_is_not_finite_stops_at_the_second_time(
+    rng: np.random.Generator, compute: ComputeParams, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lesson = taught(store(rng), compute)
+    clip = int(lesson.order(1)[2, 0])
+    lesson.images[clip] = torch.nan
+    expected = rf"the loss is nan in epoch 1, step 3 of 7, on the clips {lesson.clips[clip]}, .*, for the second time"
+    with pytest.raises(InputError, match=expected):
+        fit(small(), lesson)
+    assert "back to the state before the epoch, with half the learning rate" in capsys.readouterr().err
+
+
+def test_one_bad_step_is_taken_back(rng: np.random.Generator, compute: ComputeParams) -> None:
+    calls = []
+
+    def once_bad(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        calls.append(batch.epoch)
+        loss, logits = PLAIN(model, batch)
+        return (loss * torch.nan if len(calls) == 10 else loss), logits
+
+    model = small()
+    curve = fit(model, taught(store(rng), compute), objective=once_bad)
+    assert calls == [1] * 7 + [2] * 14 + [3] * 7 + [4] * 7
+    assert all(weight.isfinite().all() for weight in model.state_dict().values())
+    usual = fit(small(), taught(store(rng), compute))
+    assert curve[0].learning_rate == usual[0].learning_rate
+    assert curve[1].learning_rate == pytest.approx(usual[1].learning_rate / 2)
+
+
+def test_weights_that_are_not_finite_are_found(rng: np.random.Generator, compute: ComputeParams) -> None:
+    def explosive(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        loss, logits = PLAIN(model, batch)
+        return loss + (logits - logits.detach()).abs().sqrt().sum(), logits
+
+    with pytest.raises(InputError, match=r"in epoch 1, step . of 7"):
+        fit(small(), taught(store(rng), compute), objective=explosive)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: not enough memory: you tried to"),
+    ],
+)
+def test_batches_too_large_for_the_memory_are_accumulated(
+    error: RuntimeError, rng: np.random.Generator, compute: ComputeParams, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def limited(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        if len(batch.images) > 4:
+            raise error
+        return PLAIN(model, batch)
+
+    model = small()
+    curve = fit(model, taught(store(rng), compute), objective=limited)
+    assert len(curve) == 4
+    assert "each batch of 8 clips is computed in 2 pieces from here on" in capsys.readouterr().err
+
+
+def test_accumulation_gives_the_gradient_of_the_whole_batch(rng: np.random.Generator, compute: ComputeParams) -> None:
+    def network() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(1024, 3))
+
+    def limited(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        if len(batch.images) > 2:
+            raise torch.OutOfMemoryError
+        return PLAIN(model, batch)
+
+    whole, pieces = network(), network()
+    fit(whole, taught(store(rng), compute))
+    fit(pieces, taught(store(np.random.default_rng(0)), compute), objective=limited)
+    for one, other in zip(whole.parameters(), pieces.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_memory_that_does_not_suffice_for_two_clips_is_an_error(
+    rng: np.random.Generator, compute: ComputeParams
+) -> None:
+    def never(_model: nn.Module, _batch: Batch) -> tuple[Tensor, Tensor]:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(InputError, match="out of memory in training, in batches of 8 in 4 pieces"):
+        fit(small(), taught(store(rng), compute), objective=never)
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(rng: np.random.Generator, compute: ComputeParams) -> None:
+    def broken(_model: nn.Module, _batch: Batch) -> tuple[Tensor, Tensor]:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        fit(small(), taught(store(rng), compute), objective=broken)
+
+
+def test_a_batch_larger_than_the_data_is_all_of_it(rng: np.random.Generator, compute: ComputeParams) -> None:
+    lesson = taught(store(rng, clips=12), compute, batch_size=64)
+    assert [len(batch.images) for batch in lesson.batches(1, torch.device("cpu"), 0)] == [12]
+    assert len(fit(small(), lesson)) == 4
+
+
+def test_clips_that_cannot_be_learnt_from_are_an_error(rng: np.random.Generator, compute: ComputeParams) -> None:
+    lesson = taught(store(rng), compute)
+    one = replace(lesson, images=lesson.images[:1], labels=lesson.labels[:1])
+    with pytest.raises(InputError, match="training needs at least 2 clips; the training folds leave 1"):
+        fit(small(), one)
+    some = lesson.labels != 1
+    lacking = replace(lesson, images=lesson.images[some], labels=lesson.labels[some])
+    with pytest.raises(InputError, match="no training clips of the class class1: all of its clips"):
+        fit(small(), lacking)
+
+
+def test_processes_share_batches_evenly(rng: np.random.Generator, compute: ComputeParams) -> None:
+    three = compute.model_copy(update={"devices": 3})
+    with pytest.raises(InputError, match=r"3 processes .* cannot share batches of 8 clips evenly"):
+        fit(small(), taught(store(rng), three))
+    two = taught(store(rng), compute.model_copy(update={"nodes": 2}))
+    parts = [list(two.batches(1, torch.device("cpu"), rank)) for rank in (0, 1)]
+    together = [torch.cat([part.indices for part in step]) for step in zip(*parts, strict=True)]
+    assert torch.equal(torch.stack(together), two.order(1))
+
+
+def test_a_batch_splits_into_all_of_its_clips(rng: np.random.Generator, compute: ComputeParams) -> None:
+    batch = next(taught(store(rng), compute).batches(1, torch.device("cpu"), 0))
+    pieces = batch.split(3)
+    assert [len(piece.labels) for piece in pieces] == [3, 3, 2]
+    assert torch.equal(torch.cat([piece.images for piece in pieces]), batch.images)
+    assert len(batch.split(100)) == 4
 
 
 def test_augmentation_belongs_to_the_clip() -> None:
-    images, numbers = torch.rand(6, 1, 16, 20), augmentation.draw(0, 1, 6)
-    whole = augmentation.augment(images, numbers, AUGMENTATION)
-    parts = [augmentation.augment(images[i : i + 1], numbers[i : i + 1], AUGMENTATION) for i in range(6)]
+    images, mixed = torch.rand(6, 1, 16, 20), AUGMENTATION.model_copy(update={"mixup": 0.4})
+    drawn = augmentation.draw(0, 1, 6, mixed)
+    whole = augmentation.augment(images, torch.arange(6), drawn, mixed)
+    parts = [augmentation.augment(images, torch.tensor([i]), drawn, mixed) for i in range(6)]
     assert torch.equal(whole, torch.cat(parts))
-    assert not torch.equal(whole, augmentation.augment(images, augmentation.draw(0, 2, 6), AUGMENTATION))
+    again = augmentation.augment(images, torch.arange(6), augmentation.draw(0, 2, 6, mixed), mixed)
+    assert not torch.equal(whole, again)
 
 
 def test_a_time_shift_is_circular() -> None:
     images = torch.rand(4, 1, 8, 20)
-    only_shift = AugmentationParams(time_shift=1.0, time_mask=0, band_mask=0)
-    shifted = augmentation.augment(images, augmentation.draw(0, 1, 4), only_shift)
+    only_shift = UNCHANGED.model_copy(update={"time_shift": 1.0})
+    shifted = augmentation.change(images, augmentation.draw(0, 1, 4, only_shift).numbers, only_shift)
     torch.testing.assert_close(shifted.sort(dim=3).values, images.sort(dim=3).values)
+
+
+def test_a_gain_moves_a_clip_by_decibels_within_the_range() -> None:
+    images = torch.tensor([0.0, 0.5, 1.0]).expand(200, 1, 1, 3)
+    only_gain = UNCHANGED.model_copy(update={"gain": 8.0})
+    moved = augmentation.change(images, augmentation.draw(0, 1, 200, only_gain).numbers, only_gain) - images
+    assert moved[..., 1].min() == pytest.approx(-0.1, abs=0.005)
+    assert moved[..., 1].max() == pytest.approx(0.1, abs=0.005)
+    torch.testing.assert_close(moved[..., 0], moved[..., 1].clamp(min=0))
+    torch.testing.assert_close(moved[..., 2], moved[..., 1].clamp(max=0))
+
+
+def test_mixup_is_the_convex_combination() -> None:
+    images, mixed = torch.rand(50, 1, 4, 5), UNCHANGED.model_copy(update={"mixup": 1.0})
+    drawn = augmentation.draw(0, 1, 50, mixed)
+    weights = drawn.weights[:, None, None, None]
+    made = augmentation.augment(images, torch.arange(50), drawn, mixed)
+    torch.testing.assert_close(made, weights * images + (1 - weights) * images[drawn.partners])
+    assert drawn.partners.sort().values.tolist() == list(range(50))
+    assert 0.5 <= drawn.weights.min() < 0.6
+    assert 0.9 < drawn.weights.max() <= 1
+
+
+def test_the_default_mixes_nothing() -> None:
+    images, drawn = torch.rand(5, 1, 4, 4), augmentation.draw(0, 1, 5, UNCHANGED)
+    assert torch.equal(augmentation.augment(images, torch.arange(5), drawn, UNCHANGED), images)
+    assert (drawn.weights == 1).all()
+
+
+def test_the_loss_of_a_mixture_is_that_of_its_soft_labels() -> None:
+    logits, weights = torch.randn(6, 3), torch.linspace(0.5, 1, 6)
+    labels, others = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([1, 1, 0, 2, 0, 1])
+    drawn = augmentation.draw(0, 1, 6, UNCHANGED)
+    batch = Batch(torch.rand(6, 1, 2, 2), labels, torch.arange(6), others, weights, 1, drawn)
+    soft = weights[:, None] * nn.functional.one_hot(labels, 3) + (1 - weights[:, None]) * nn.functional.one_hot(
+        others, 3
+    )
+    torch.testing.assert_close(batch.loss(logits, 0.1), nn.functional.cross_entropy(logits, soft, label_smoothing=0.1))
 
 
 @pytest.mark.usefixtures("folder")
@@ -144,8 +313,13 @@ def test_pgd_stays_in_its_budget_and_nears_the_target(compute: ComputeParams) ->
 def test_crafted_clips_are_drawn_per_clip() -> None:
     exists = torch.tensor([True] * 500 + [False] * 500)
 
-    def batch(indices: Tensor) -> learning.Batch:
-        return learning.Batch(torch.zeros(len(indices), 1, 1, 1), indices % 3, indices, 1, torch.zeros(len(indices), 5))
+    def batch(indices: Tensor) -> Batch:
+        images, labels, drawn = (
+            torch.zeros(len(indices), 1, 1, 1),
+            indices % 3,
+            augmentation.draw(0, 1, 1000, UNCHANGED),
+        )
+        return Batch(images, labels, indices, labels, torch.ones(len(indices)), 1, drawn)
 
     chosen = defenses.drawn_crafted(batch(torch.arange(1000)), exists, 0.25, 0)
     assert 0.18 < chosen[:500].float().mean() < 0.32
@@ -158,7 +332,7 @@ def test_crafted_clips_are_drawn_per_clip() -> None:
 def test_model_files(tmp_path: Path, rng: np.random.Generator) -> None:
     made, path = store(rng), tmp_path / "model.safetensors"
     card = checkpoints.card("resnet18", made)
-    model = architectures.build("resnet18", 3).eval()
+    model = architectures.build("resnet18", made.shape, 3).eval()
     checkpoints.write(path, model, card)
     read = checkpoints.read(path, card, "train@a")
     images = torch.rand(2, 1, 32, 32)

@@ -10,7 +10,7 @@ from stages import architectures, attacks, check, params, plugins, representatio
 from stages.attacks import AttackParams
 from stages.console import InputError
 from stages.grid import GridParams
-from stages.learning import LearningParams
+from stages.lessons import LearningParams
 from tests.conftest import ROOT
 
 
@@ -38,7 +38,7 @@ def test_the_repositorys_own_parameters_pass() -> None:
         ('  source: "" ', "  #", "dataset.source: missing key"),
         ("seed: 0 ", "sead: 0 ", "seed: missing key"),
         ("seed: 0 ", "sead: 0\nseed: 0 ", "sead: unknown key; the keys here are: attack, attacks"),
-        ("[resnet56]", "[resnet65]", "unknown name 'resnet65' among the architectures; there are: resnet18, resnet56"),
+        ("[resnet56]", "[resnet65]", "unknown name 'resnet65' among the architectures; there are: alexnet, googlenet,"),
         (
             "[dwt_tonnetz]",
             "[dwt_tonnets]",

@@ -1,13 +1,15 @@
 """ResNet-18 (He et al. 2016) by torchvision, its first convolution for one channel."""
 
+from collections.abc import Sequence
+
 from torch import nn
 from torchvision.models import resnet18
 
 from stages.architectures import normalised
 
 
-def build(classes: int) -> nn.Module:
+def build(input_shape: Sequence[int], classes: int) -> nn.Module:
     """11.2 million parameters at 10 classes."""
     network = resnet18(num_classes=classes)
-    network.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
+    network.conv1 = nn.Conv2d(input_shape[0], 64, kernel_size=7, stride=2, padding=3, bias=False)
     return normalised(network)

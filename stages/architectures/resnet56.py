@@ -1,5 +1,7 @@
 """ResNet-56 in the form for small images: three groups of nine blocks (He et al. 2016, section 4.2)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -29,9 +31,9 @@ def _convolution(channels: int, width: int, kernel: int, stride: int) -> nn.Sequ
     return nn.Sequential(convolution, nn.BatchNorm2d(width))
 
 
-def build(classes: int) -> nn.Module:
+def build(input_shape: Sequence[int], classes: int) -> nn.Module:
     """6 x 9 + 2 = 56 layers, 0.86 million parameters at 10 classes."""
-    layers: list[nn.Module] = [_convolution(1, WIDTHS[0], 3, 1), nn.ReLU()]
+    layers: list[nn.Module] = [_convolution(input_shape[0], WIDTHS[0], 3, 1), nn.ReLU()]
     channels = WIDTHS[0]
     for width in WIDTHS:
         for _ in range(BLOCKS_PER_GROUP):

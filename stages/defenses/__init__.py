@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stages import params, plugins, seeding
 from stages.compute import ComputeParams
-from stages.learning import Batch
+from stages.lessons import Batch
 from stages.params import Parameters
 
 

@@ -1,0 +1,98 @@
+"""The processes that train one model together, by Lightning Fabric: one for each device."""
+
+import os
+from typing import TYPE_CHECKING
+
+from torch import Tensor, distributed, nn
+from torch.nn import functional
+
+from stages import hardware
+from stages.compute import ComputeParams
+from stages.console import InputError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def launch(compute: ComputeParams) -> "Fabric":
+    """Fabric, on this process's device and in its precision, with the other processes started.
+
+    torchrun and `fabric run` have started them already; otherwise this one starts those of its machine.
+
+    Raises:
+        InputError: the processes that were started are not those that `compute` asks for.
+    """
+    from lightning_fabric import Fabric  # noqa: PLC0415 - it takes 1.5 s to import, which only training needs
+
+    wanted, started = compute.processes_together, int(os.environ.get("WORLD_SIZE", "1"))
+    if started not in (1, wanted):
+        raise InputError(
+            f"{started} processes were started, but compute.devices x compute.nodes is {wanted}: make them equal"
+        )
+    fabric = Fabric(
+        accelerator=hardware.device(compute).type,
+        devices=compute.devices,
+        num_nodes=compute.nodes,
+        strategy="ddp" if wanted > 1 else "auto",
+        precision="bf16-mixed" if hardware.uses_bfloat16(compute) else "32-true",
+    )
+    if wanted > 1:
+        fabric.launch()
+    return fabric
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes."""
+    return not distributed.is_initialized() or distributed.get_rank() == 0
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """The network that Fabric has wrapped, or the model itself.
+
+    Attacks go against it: every forward pass through the wrapper takes part in the exchange of gradients.
+    """
+    wrapped = model.module if hasattr(model, "module") else model
+    return wrapped if isinstance(wrapped, nn.Module) else model
+
+
+class SyncedBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation over the clips of all processes; PyTorch's own does not run on CPUs."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Shape (batch, channels, height, width), as `images`."""
+        if not self.training:
+            return functional.batch_norm(
+                images, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        values, axes = images.float(), (0, 2, 3)
+        mean = _mean_over_processes(values.mean(axes))
+        centred = values - mean[:, None, None]
+        variance = _mean_over_processes(centred.square().mean(axes))
+        self._track(mean.detach(), variance.detach(), values[:, 0].numel() * distributed.get_world_size())
+        scale = (variance + self.eps).rsqrt() * (1 if self.weight is None else self.weight)
+        shift = 0 if self.bias is None else self.bias[:, None, None]
+        return (centred * scale[:, None, None] + shift).to(images.dtype)
+
+    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum or 0.0)
+        self.running_var.lerp_(variance * count / (count - 1), self.momentum or 0.0)
+
+
+def _mean_over_processes(values: Tensor) -> Tensor:
+    from torch.distributed.nn.functional import all_reduce  # noqa: PLC0415 - only several processes need it
+
+    total: Tensor = all_reduce(values)
+    return total / distributed.get_world_size()
+
+
+def synced(model: nn.Module) -> nn.Module:
+    """Make the model's batch normalisation span all processes, where there are several."""
+    if distributed.is_initialized() and distributed.get_world_size() > 1:
+        for layer in model.modules():
+            if type(layer) is nn.BatchNorm2d:
+                layer.__class__ = SyncedBatchNorm
+    return model

@@ -1,0 +1,90 @@
+"""Training that was killed goes on from its last epoch: the scratch that it leaves, and takes up again.
+
+DVC owns none of it: it deletes what it owns before a stage runs. The name of a scratch file is a hash of everything
+that the weights come from, so that a changed parameter, clip or line of code never takes up another run's.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stages import files, processes
+from stages.console import say
+from stages.params import Parameters
+
+FOLDER_VARIABLE = "SOUNDPROOF_SCRATCH"
+"""In the environment: another folder than .scratch, such as one that outlives `dvc exp run --temp`."""
+
+CODE = Path(__file__).parent
+
+State = dict[str, Any]
+"""Tensors, numbers and texts, in dictionaries and lists."""
+
+
+class Scratch:
+    """The state of a training run on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> State | None:
+        """The state that a run left behind, or nothing. Reading runs no code from the file."""
+        if not self.path.exists():
+            return None
+        try:
+            state: State = torch.load(self.path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, UnpicklingError, OSError) as error:
+            say(f"{self.path} is damaged ({error}): training starts anew")
+            return None
+        return state
+
+    def write(self, state: State) -> None:
+        """Keep a state in place of the last one, whole or not at all."""
+        with files.replacing(self.path) as partial, partial.open("wb") as file:
+            torch.save(state, file)
+
+
+@contextmanager
+def scratch(name: str, *made_from: Tensor | nn.Module | Parameters | str | int) -> Iterator[Scratch]:
+    """The scratch of a run, removed when the block succeeds.
+
+    Args:
+        name: of the run, for people.
+        made_from: everything that the weights come from, but for the code: parameters, clips, the model at the start.
+    """
+    folder = Path(os.environ.get(FOLDER_VARIABLE, ".scratch"))
+    kept = Scratch(folder / f"{name}-{_key(*made_from)}.pt")
+    yield kept
+    if processes.is_first():
+        files.remove(kept.path)
+
+
+def _key(*made_from: Tensor | nn.Module | Parameters | str | int) -> str:
+    digest = blake2b(torch.__version__.encode(), digest_size=16)
+    for path in sorted(CODE.rglob("*.py")):
+        digest.update(path.read_bytes())
+    for part in made_from:
+        digest.update(b"\0")
+        for piece in _pieces(part):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _pieces(part: Tensor | nn.Module | Parameters | str | int) -> Iterator[bytes]:
+    match part:
+        case nn.Module():
+            for name, tensor in part.state_dict().items():
+                yield name.encode()
+                yield from _pieces(tensor)
+        case Tensor():
+            yield repr((part.shape, part.dtype)).encode()
+            yield part.detach().cpu().contiguous().numpy().tobytes()
+        case _:
+            yield repr(part).encode()

@@ -1,0 +1,105 @@
+"""Every network, on small images."""
+
+import pytest
+import torch
+from torch import nn
+
+from stages import architectures, plugins
+from stages.compute import ComputeParams
+from stages.console import InputError
+from stages.prediction import Victim
+
+NETWORKS = plugins.names("stages.architectures")
+SMALL = (1, 32, 32)
+
+
+def built(name: str, seed: int = 0, input_shape: tuple[int, int, int] = SMALL, classes: int = 5) -> nn.Module:
+    torch.manual_seed(seed)
+    return architectures.build(name, input_shape, classes)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_take_images_of_any_size_in_batches_of_two(name: str) -> None:
+    model = built(name, classes=7)
+    for height, width in [(32, 32), (64, 48), (33, 97)]:
+        assert model.train()(torch.rand(2, 1, height, width)).shape == (2, 7)
+        assert model.eval()(torch.rand(1, 1, height, width)).shape == (1, 7)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_take_the_largest_images(name: str) -> None:
+    with torch.no_grad():
+        assert built(name).eval()(torch.rand(1, 1, 224, 224)).shape == (1, 5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_are_finite_and_reach_the_image_and_every_weight(name: str) -> None:
+    model, images = built(name).train(), torch.rand(4, 1, 32, 32, requires_grad=True)
+    nn.functional.cross_entropy(model(images), torch.tensor([0, 1, 2, 3])).backward()
+    gradients = [images.grad, *(weight.grad for weight in model.parameters())]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+    assert images.grad is not None
+    assert images.grad.flatten(1).any(1).all()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_first_layer_normalises(name: str) -> None:
+    model = built(name).train()
+    seen: list[torch.Tensor] = []
+    first = next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d))
+    first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model(0.1 + 0.05 * torch.rand(8, 1, 32, 32))
+    assert float(seen[0].detach().mean()) == pytest.approx(0, abs=1e-3)
+    assert float(seen[0].detach().std()) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_seed_alone_decides_the_weights(name: str) -> None:
+    first, second, other = (list(built(name, seed).parameters()) for seed in (0, 0, 1))
+    assert all(torch.equal(*pair) for pair in zip(first, second, strict=True))
+    assert not torch.equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_verdicts_are_deterministic_and_do_not_depend_on_the_batch(name: str) -> None:
+    model, images = built(name), torch.rand(6, 1, 32, 32)
+    model.train()(images)
+    with torch.no_grad():
+        whole = model.eval()(images)
+        assert torch.equal(model(images), whole)
+        torch.testing.assert_close(model(images[2:3]), whole[2:3], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_folding_batch_norm_changes_nothing(name: str, compute: ComputeParams) -> None:
+    model = built(name).train()
+    model(torch.rand(4, 1, 32, 32))
+    victim, images = Victim(model, compute), torch.rand(3, 1, 32, 32)
+    torch.testing.assert_close(victim.exposed()(images), victim.logits(images), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_images_that_are_too_small_are_an_error(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} needs images of 32 x 32 or more, they have 31 rows and 40 frames"):
+        architectures.build(name, (1, 31, 40), 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("alexnet", 5.88),
+        ("googlenet", 5.6),
+        ("resnet18", 11.17),
+        ("resnet34", 21.28),
+        ("resnet56", 0.86),
+        ("vgg16", 15.25),
+    ],
+)
+def test_parameters_at_ten_classes(name: str, millions: float) -> None:
+    count = sum(weight.numel() for weight in built(name, classes=10).parameters())
+    assert count / 1e6 == pytest.approx(millions, rel=0.01)
+
+
+def test_resnet56_is_the_published_one() -> None:
+    layers = [layer for layer in built("resnet56").modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert len([layer for layer in layers if not isinstance(layer, nn.Conv2d) or layer.kernel_size == (3, 3)]) == 56
