@@ -9,10 +9,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from stages import robustness, seeding
+from stages import resumption, robustness, seeding
 from stages.attacks import Attack, Clips, Found, SearchParams
 from stages.console import Progress
 from stages.prediction import Victim
+from stages.resumption import Scratch
 from stages.stores import Adversarial, Features, Images, Integers, Strings
 
 SHARD = 32
@@ -103,13 +104,9 @@ def attacked(
         enough: share of the clips of a shard after which its search may end.
     """
     clips = case.clips(starts=starts)
-    progress, parts = Progress(what, len(clips)), [Found.nothing(clips[torch.arange(0)])]
-    for rows in torch.arange(len(clips)).split(SHARD):
-        parts.append(attack.search(victim, clips[rows], search, enough))
-        found = Found.joined(parts)
-        progress.add(len(rows), note=f"{found.fooled.float().mean():.0%} fooled at some size")
-    progress.close()
-    found = Found.joined(parts)
+    made_from = (attack, search, victim.model, clips.images, clips.targets, clips.seeds, clips.starts, repr(enough))
+    with resumption.scratch(what, *made_from) as scratch:
+        found = _found(clips, victim, attack, search, Progress(what, len(clips)), enough, scratch)
     adversarial, queries = case.images.copy(), np.zeros(len(case.clip), np.int64)
     adversarial[case.eligible] = found.adversarial.numpy()
     queries[case.eligible] = found.queries.numpy()
@@ -132,3 +129,26 @@ def attacked(
         adversarial=adversarial,
         attributes=attributes,
     )
+
+
+def _found(
+    clips: Clips,
+    victim: Victim,
+    attack: Attack,
+    search: SearchParams,
+    progress: Progress,
+    enough: float,
+    scratch: Scratch,
+) -> Found:
+    """The cheapest examples, shard by shard, those that a killed run left in the scratch first."""
+    kept = scratch.read()
+    found = Found(**kept) if kept else Found.nothing(clips[torch.arange(0)])
+    progress.add(len(found.cost))
+    for rows in torch.arange(len(found.cost), len(clips)).split(SHARD):
+        # Foolbox's DDN draws where a gradient vanishes: not what it drew for other shards.
+        torch.manual_seed(int(clips.seeds[rows[0]]))
+        found = Found.joined([found, attack.search(victim, clips[rows], search, enough)])
+        scratch.write(vars(found))
+        progress.add(len(rows), note=f"{found.fooled.float().mean():.0%} fooled at some size")
+    progress.close()
+    return found

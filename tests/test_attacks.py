@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import ClassVar
 
 import foolbox
@@ -13,17 +14,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages import attacks, crafting, params, plugins, robustness, tuning
-from stages.attacks import Attack, AttackParams, Clips, Knowledge, Norm, SearchParams, Tried
+from stages.attacks import Attack, AttackParams, Clips, Found, Knowledge, Norm, SearchParams, Tried
 from stages.attacks._descent import LinfDescent
 from stages.attacks._fixed_budget import FixedBudget
 from stages.attacks._gradients import logit_slopes, probability_slopes
-from stages.attacks._iterative import Iterative
+from stages.attacks._iterative import Iterative, OneStep
 from stages.attacks._minimum_norm import MinimumNorm
 from stages.attacks.fgsm import FGSM
 from stages.attacks.jsma import Rule, SaliencyMapAttack
 from stages.compute import ComputeParams
 from stages.console import InputError
-from stages.crafting import Starts
+from stages.crafting import NO_STARTS, Starts
 from stages.prediction import Victim
 from tests.conftest import store
 
@@ -305,6 +306,33 @@ def test_a_clip_without_a_start_fails_alone(attack: Attack, compute: ComputePara
     starts = torch.stack([torch.full((1, 8, 8), level) for level in (0.7, 0.4, 0.6)])
     made = Clips(images, torch.ones(3, dtype=torch.int64), torch.arange(3), starts)
     assert attack.search(victim, made, SEARCH).fooled.tolist() == [True, False, True]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_killed_run_goes_on_with_the_next_shard(
+    rng: np.random.Generator, compute: ComputeParams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim, made, fgsm = Victim(network(), compute), store(rng, clips=20), FGSM(ladder={})
+    made = replace(made, labels=victim.predict(torch.from_numpy(made.features)).numpy())
+    case = crafting.case(victim, made, np.arange(20), seed=0)
+    monkeypatch.setattr(crafting, "SHARD", 8)
+    whole = crafting.attacked(case, NO_STARTS, victim, fgsm, SEARCH, "whole", {})
+    tried: list[int] = []
+
+    def search(_self: FGSM, victim: Victim, clips: Clips, search: SearchParams, enough: float = 1.0) -> Found:
+        tried.append(len(clips))
+        if len(tried) == 3:
+            raise KeyboardInterrupt
+        return OneStep(ladder={}).search(victim, clips, search, enough)
+
+    monkeypatch.setattr(FGSM, "search", search)
+    with pytest.raises(KeyboardInterrupt):
+        crafting.attacked(case, NO_STARTS, victim, fgsm, SEARCH, "killed", {})
+    again = crafting.attacked(case, NO_STARTS, victim, fgsm, SEARCH, "killed", {})
+    assert tried == [8, 8, 4, 4]
+    for name in ("adversarial", "cost", "queries", "success"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
+    assert not list(Path(".scratch").glob("*"))
 
 
 def test_the_search_may_end_when_enough_are_fooled(compute: ComputeParams) -> None:
