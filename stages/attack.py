@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 
-from stages import attacks, console, crafting, params, stores, trials
+from stages import attacks, console, crafting, params, stores, trials, tuning
 from stages.attacks import AttackParams
 
 
@@ -14,22 +14,27 @@ def main(representation: str, architecture: str, fold: str, victim: str, attack:
     trial = trials.begin(representation, architecture, fold)
     model = trial.victim(victim)
     start = time.perf_counter()
-    validation = crafting.case(model, trial.store, trial.split.validation, trial.seed).clips(settings.tuning_clips)
-    tuning = attacks.tune(weak, model, validation, settings, f"tuning {attack} on the {victim} model")
+    begins = crafting.starts(weak, model, trial.store, trial.split.train)
+    validation = crafting.case(model, trial.store, trial.split.validation, trial.seed)
+    tuned = tuning.tune(weak, model, validation.clips(settings.tuning_clips, begins), settings)
+    what = f"{attack} on the {victim} model, {trial.cell}"
+    console.say(f"{what}: {tuned.ceiling:.1%} of {tuned.clips} validation clips fooled, {tuned.doublings} doublings")
     attributes = {
         "attack": attack,
-        "parameters": tuning.attack.model_dump_json(),
-        "tuning_ceiling": tuning.ceiling,
-        "tuning_clips": tuning.clips,
-        "doublings": tuning.doublings,
-        "converged": tuning.converged,
+        "parameters": tuned.attack.model_dump_json(),
+        "tuning_ceiling": tuned.ceiling,
+        "tuning_clips": tuned.clips,
+        "doublings": tuned.doublings,
+        "reached": tuned.reached,
+        "converged": tuned.converged,
         "victim": victim,
         "eps": settings.eps,
-        "norm": tuning.attack.norm,
+        "norm": tuned.attack.norm,
+        "knowledge": tuned.attack.knowledge,
+        "paper": tuned.attack.paper,
     }
     test = crafting.case(model, trial.store, trial.split.test, trial.seed)
-    what = f"{attack} on the {victim} model, {trial.cell}"
-    found = crafting.attacked(test, model, tuning.attack, settings.search, what, attributes)
+    found = crafting.attacked(test, begins, model, tuned.attack, settings.search, what, attributes)
     timed = replace(found, attributes={**attributes, "seconds": time.perf_counter() - start})
     stores.write_adversarial(trial.cell.attack(victim, attack), timed)
 

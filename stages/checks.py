@@ -31,7 +31,12 @@ def run(stores: Mapping[str, Adversarial], predictions: Predictions, again: Pred
     }
     if {"fgsm", "bim"} <= set(stores):
         found["iterative_not_weaker"] = ceiling(stores["bim"]) >= ceiling(stores["fgsm"])
-    whitebox = [ceiling(store) for name, store in stores.items() if name != "fgsm" and store.eligible.any()]
+    # One step need not fool; a walk that begins from a clip of the target class fools by beginning.
+    whitebox = [
+        ceiling(store)
+        for name, store in stores.items()
+        if name != "fgsm" and store.attributes.get("knowledge") != "black box" and store.eligible.any()
+    ]
     if whitebox:
         found["unlimited_budget_fools"] = max(whitebox) >= 0.9
     return {name: int(holds) for name, holds in found.items()} | {"passed": int(all(found.values()))}

@@ -5,31 +5,63 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from stages import robustness
-from stages.attacks import Attack, Clips, SearchParams
+from stages import resumption, robustness, seeding
+from stages.attacks import Attack, Clips, Found, SearchParams
+from stages.console import Progress
 from stages.prediction import Victim
-from stages.stores import Adversarial, Features, Images, Integers
+from stages.resumption import Scratch
+from stages.stores import Adversarial, Features, Images, Integers, Strings
+
+SHARD = 32
+"""Clips that are attacked, and kept, together: fixed, so that neither device nor batch size changes what is found."""
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Images that the victim puts in their class, for attacks that begin from one of the target class."""
+
+    images: Tensor
+    """Shape (M, 1, height, width)."""
+    labels: Tensor
+    """Shape (M,)."""
+
+    def nearest(self, images: Tensor, targets: Tensor) -> Tensor:
+        """The nearest in L2 of each target class, or the image itself where there is none; shape of the images."""
+        found = images.clone()
+        for row, (image, target) in enumerate(zip(images, targets, strict=True)):
+            candidates = self.images[self.labels == target]
+            if len(candidates):
+                found[row] = candidates[(candidates - image).flatten(1).norm(dim=1).argmin()]
+        return found
+
+
+NO_STARTS = Starts(torch.zeros(0), torch.zeros(0, dtype=torch.int64))
 
 
 @dataclass(frozen=True)
 class Case:
     """Clips of a feature store, with their targets, before a victim."""
 
-    clip: np.ndarray[Any, np.dtype[np.str_]]
+    clip: Strings
     label: Integers
     target: Integers
     images: Images
-    eligible: np.ndarray[Any, np.dtype[np.bool_]]
+    eligible: npt.NDArray[np.bool_]
     """Predicted right: then the target, a wrong class, is not what is predicted already."""
+    seed: int
 
-    def clips(self, most: int | None = None) -> Clips:
+    def clips(self, most: int | None = None, starts: Starts = NO_STARTS) -> Clips:
         """The eligible clips, all or the first `most` in an order that mixes the classes."""
         positions = np.flatnonzero(self.eligible)
         if most is not None:
             positions = positions[np.linspace(0, len(positions) - 1, min(most, len(positions))).astype(int)]
-        return Clips(torch.from_numpy(self.images[positions]), torch.from_numpy(self.target[positions]))
+        images, targets = torch.from_numpy(self.images[positions]), torch.from_numpy(self.target[positions])
+        draws = [seeding.generator(self.seed, "attack", clip).integers(2**62) for clip in self.clip[positions]]
+        return Clips(images, targets, torch.tensor(draws, dtype=torch.int64), starts.nearest(images, targets))
 
 
 def case(victim: Victim, store: Features, positions: Integers, seed: int) -> Case:
@@ -37,11 +69,21 @@ def case(victim: Victim, store: Features, positions: Integers, seed: int) -> Cas
     clip, label, images = store.clips[positions], store.labels[positions], store.features[positions]
     target = robustness.targets(seed, clip, label, len(store.classes))
     predicted = victim.predict(torch.from_numpy(images)).cpu().numpy()
-    return Case(clip, label, target, images, predicted == label)
+    return Case(clip, label, target, images, predicted == label, seed)
+
+
+def starts(attack: Attack, victim: Victim, store: Features, positions: Integers) -> Starts:
+    """What an attack may begin from: clips at those positions that the victim gets right, or none if it needs none."""
+    if not attack.begins_elsewhere:
+        return NO_STARTS
+    images, labels = torch.from_numpy(store.features[positions]), torch.from_numpy(store.labels[positions])
+    right = victim.predict(images).cpu() == labels
+    return Starts(images[right], labels[right])
 
 
 def attacked(
     case: Case,
+    starts: Starts,
     victim: Victim,
     attack: Attack,
     search: SearchParams,
@@ -53,14 +95,18 @@ def attacked(
 
     Args:
         case: the clips.
+        starts: what the attack may begin from.
         victim: who is to be fooled.
         attack: with its parameters as tuned.
         search: how the smallest budget is searched.
         what: the work, for progress.
         attributes: of the store.
-        enough: share of fooled clips after which the search may end.
+        enough: share of the clips of a shard after which its search may end.
     """
-    found = attack.search(victim, case.clips(), search, what, enough)
+    clips = case.clips(starts=starts)
+    made_from = (attack, search, victim.model, clips.images, clips.targets, clips.seeds, clips.starts, repr(enough))
+    with resumption.scratch(what, *made_from) as scratch:
+        found = _found(clips, victim, attack, search, Progress(what, len(clips)), enough, scratch)
     adversarial, queries = case.images.copy(), np.zeros(len(case.clip), np.int64)
     adversarial[case.eligible] = found.adversarial.numpy()
     queries[case.eligible] = found.queries.numpy()
@@ -83,3 +129,26 @@ def attacked(
         adversarial=adversarial,
         attributes=attributes,
     )
+
+
+def _found(
+    clips: Clips,
+    victim: Victim,
+    attack: Attack,
+    search: SearchParams,
+    progress: Progress,
+    enough: float,
+    scratch: Scratch,
+) -> Found:
+    """The cheapest examples, shard by shard, those that a killed run left in the scratch first."""
+    kept = scratch.read()
+    found = Found(**kept) if kept else Found.nothing(clips[torch.arange(0)])
+    progress.add(len(found.cost))
+    for rows in torch.arange(len(found.cost), len(clips)).split(SHARD):
+        # Foolbox's DDN draws where a gradient vanishes: not what it drew for other shards.
+        torch.manual_seed(int(clips.seeds[rows[0]]))
+        found = Found.joined([found, attack.search(victim, clips[rows], search, enough)])
+        scratch.write(vars(found))
+        progress.add(len(rows), note=f"{found.fooled.float().mean():.0%} fooled at some size")
+    progress.close()
+    return found

@@ -42,6 +42,10 @@ class Victim:
         folded = checkpoints.on_device(fuse(self.model), self.device)
         return expose(folded.eval().requires_grad_(False), self.compute)
 
+    def deciding(self) -> foolbox.PyTorchModel:
+        """The victim as Foolbox sees it for an attack on its decisions: those of `predict`, in float32."""
+        return foolbox.PyTorchModel(_ChannelsLast(self.model).eval(), bounds=(0, 1), device=self.device)
+
 
 def expose(model: nn.Module, compute: ComputeParams) -> foolbox.PyTorchModel:
     """A model in evaluation mode, as Foolbox sees it: images in [0, 1], logits in float32."""
@@ -50,6 +54,16 @@ def expose(model: nn.Module, compute: ComputeParams) -> foolbox.PyTorchModel:
 
 def _channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
+
+
+class _ChannelsLast(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(_channels_last(images))
+        return logits
 
 
 class _Autocast(nn.Module):

@@ -1,4 +1,4 @@
-"""Training that was killed goes on from its last epoch: the scratch that it leaves, and takes up again.
+"""Work that was killed goes on from its last epoch or shard: the scratch that it leaves, and takes up again.
 
 DVC owns none of it: it deletes what it owns before a stage runs. The name of a scratch file is a hash of everything
 that the weights come from, so that a changed parameter, clip or line of code never takes up another run's.
@@ -29,7 +29,7 @@ State = dict[str, Any]
 
 
 class Scratch:
-    """The state of a training run on disk."""
+    """The state of a run on disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -41,7 +41,7 @@ class Scratch:
         try:
             state: State = torch.load(self.path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, UnpicklingError, OSError) as error:
-            say(f"{self.path} is damaged ({error}): training starts anew")
+            say(f"{self.path} is damaged ({error}): it starts anew")
             return None
         return state
 
@@ -57,7 +57,7 @@ def scratch(name: str, *made_from: Tensor | nn.Module | Parameters | str | int) 
 
     Args:
         name: of the run, for people.
-        made_from: everything that the weights come from, but for the code: parameters, clips, the model at the start.
+        made_from: everything that the result comes from, but for the code: parameters, clips, the model at the start.
     """
     folder = Path(os.environ.get(FOLDER_VARIABLE, ".scratch"))
     kept = Scratch(folder / f"{name}-{_key(*made_from)}.pt")

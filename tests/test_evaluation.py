@@ -177,7 +177,7 @@ def test_the_page_stands_alone(folder: Path, costs: list[float]) -> None:
         "[dwt_tonnetz]": "[stft]",
         "[resnet56]": "[resnet18]",
         "[5]": "[1]",
-        "[fgsm, bim, cw]": "[bim]",
+        "[fgsm, bim, jsma, deepfool, cw, hopskipjump]": "[bim]",
     }.items():
         text = text.replace(old, new)
     (folder / "params.yaml").write_text(text, encoding="utf-8")

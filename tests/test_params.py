@@ -44,7 +44,11 @@ def test_the_repositorys_own_parameters_pass() -> None:
             "[dwt_tonnets]",
             "unknown name 'dwt_tonnets' among the representations; there are: cwt, cwt_t",
         ),
-        ("[fgsm, bim, cw]", "[fgsm, bin]", "unknown name 'bin' among the attacks; there are: bim, cw, fgsm"),
+        (
+            "[fgsm, bim, jsma, deepfool",
+            "[fgsm, bin, jsma, deepfool",
+            "unknown name 'bin' among the attacks; there are: bim, boundary, cw, ddn, ",
+        ),
         ("method: pgd", "method: pdg", "unknown name 'pdg' among the defenses; there are: augment, pgd"),
         (
             "name: synthetic",

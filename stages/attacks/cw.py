@@ -1,14 +1,14 @@
 """Carlini and Wagner's L2 attack (2017)."""
 
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar
 
 import foolbox
 from foolbox import TargetedMisclassification
 from foolbox.attacks import L2CarliniWagnerAttack
 from pydantic import Field
-from torch import Tensor
 
-from stages.attacks import MinimumNorm, Norm
+from stages.attacks import Clips, Knowledge, Norm, Tried
+from stages.attacks._minimum_norm import MinimumNorm
 from stages.params import Count, Number
 
 
@@ -16,21 +16,16 @@ class CW(MinimumNorm):
     """Minimises the squared L2 norm plus a constant times the margin, the constant found by bisection."""
 
     norm: ClassVar[Norm] = "l2"
-    knowledge = "white box"
+    knowledge: ClassVar[Knowledge] = "white box"
     paper = "Carlini, Wagner: Towards Evaluating the Robustness of Neural Networks, IEEE S&P 2017"
 
-    steps: Annotated[Count, Field(ge=1)]
+    steps: Annotated[Count, Field(ge=1, le=10000)]
     binary_search_steps: Annotated[Count, Field(ge=1, le=20)]
     stepsize: Annotated[Number, Field(gt=0, le=1)]
     initial_const: Annotated[Number, Field(gt=0)]
     confidence: Annotated[Number, Field(ge=0)]
 
-    @property
-    def passes(self) -> int:
-        """One a step of every bisection."""
-        return self.steps * self.binary_search_steps
-
-    def examples(self, model: foolbox.PyTorchModel, images: Tensor, targets: Tensor) -> Tensor:
+    def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
         """Foolbox's best, in L2; zeros where it found none."""
         attack = L2CarliniWagnerAttack(
             binary_search_steps=self.binary_search_steps,
@@ -41,9 +36,5 @@ class CW(MinimumNorm):
             # Its test for an early end looks at the loss of the whole batch: results would depend on the batch.
             abort_early=False,
         )
-        found: Tensor = attack.run(model, images, TargetedMisclassification(targets))
-        return found
-
-    def stronger(self) -> Self:
-        """Twice the steps."""
-        return self.model_copy(update={"steps": 2 * self.steps})
+        found = attack.run(model, clips.images, TargetedMisclassification(clips.targets))
+        return Tried.alike(found, self.steps * self.binary_search_steps)

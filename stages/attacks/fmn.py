@@ -1,0 +1,40 @@
+"""Fast minimum norm (Pintor et al. 2021), in L-infinity."""
+
+from typing import Annotated, Any, ClassVar
+
+import foolbox
+from foolbox import TargetedMisclassification
+from foolbox.attacks import LInfFMNAttack
+from pydantic import Field
+
+from stages.attacks import Clips, Knowledge, Norm, Tried
+from stages.attacks._minimum_norm import MinimumNorm
+from stages.params import Count, Number
+
+OVERSHOOT = 1.001
+"""Of the radius: at the linearised boundary itself nothing is fooled."""
+
+
+class FMN(MinimumNorm):
+    """Gradient steps in a ball whose radius follows the distance to the boundary."""
+
+    norm: ClassVar[Norm] = "linf"
+    knowledge: ClassVar[Knowledge] = "white box"
+    paper = "Pintor et al.: Fast Minimum-norm Adversarial Attacks through Adaptive Norm Constraints, NeurIPS 2021"
+
+    steps: Annotated[Count, Field(ge=1, le=10000)]
+    max_stepsize: Annotated[Number, Field(gt=0, le=1000)]
+    gamma: Annotated[Number, Field(gt=0, lt=1)]
+
+    def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
+        """Foolbox's best, in L-infinity; the clean clips where it found none."""
+        attack = BeyondTheBoundary(steps=self.steps, max_stepsize=self.max_stepsize, gamma=self.gamma)
+        return Tried.alike(attack.run(model, clips.images, TargetedMisclassification(clips.targets)), self.steps)
+
+
+class BeyondTheBoundary(LInfFMNAttack):
+    """Foolbox's, whose ball reaches a little beyond the boundary: a linear model would never be fooled else."""
+
+    def project(self, x: Any, x0: Any, epsilon: Any) -> Any:
+        """The nearest points of the balls around `x0`; EagerPy's tensors."""
+        return super().project(x, x0, OVERSHOOT * epsilon)

@@ -1,0 +1,129 @@
+"""HopSkipJump (Chen et al. 2020)."""
+
+from typing import Annotated, Any, ClassVar
+
+import foolbox
+import torch
+from foolbox import PyTorchModel
+from foolbox.attacks.base import MinimizationAttack
+from foolbox.distances import l2
+from pydantic import Field
+from torch import Tensor
+
+from stages.attacks import Clips, Knowledge, Norm, Tried
+from stages.attacks._decisions import Oracle
+from stages.attacks._minimum_norm import MinimumNorm
+from stages.params import Count, Number
+
+HALVINGS = 10
+"""Of the way back to the boundary, and at most of a step."""
+
+
+class HopSkipJump(MinimumNorm):
+    """Walks along the boundary from a training clip of the target class; sees nothing but decisions."""
+
+    norm: ClassVar[Norm] = "l2"
+    knowledge: ClassVar[Knowledge] = "black box"
+    paper = "Chen, Jordan, Wainwright: HopSkipJumpAttack, IEEE S&P 2020"
+    begins_elsewhere: ClassVar[bool] = True
+
+    steps: Annotated[Count, Field(ge=1, le=1000)]
+    evaluations: Annotated[Count, Field(ge=1, le=10000)]
+    probe: Annotated[Number, Field(gt=0, le=1)]
+
+    def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
+        """Where the walk ends; the clean clips where there is no start."""
+        attack = BoundaryWalk(steps=self.steps, evaluations=self.evaluations, probe=self.probe)
+        return Tried(attack.run(model, clips.images, clips), attack.passes)
+
+
+class BoundaryWalk(MinimizationAttack):
+    """In L2, from starts and with random numbers of each clip's own; a clip without a start fails alone.
+
+    Foolbox's attack draws its random numbers for the whole batch, divides gradients by the norm of the whole batch's,
+    and asks about all clips until the last has found its step.
+    """
+
+    distance = l2
+
+    def __init__(self, *, steps: int, evaluations: int, probe: float) -> None:
+        """Set the parameters.
+
+        Args:
+            steps: along the boundary, >= 1.
+            evaluations: of the first estimate of a gradient; those of the k-th take the square root of k as many.
+            probe: distance of the evaluations from the boundary, share of that from the clip.
+        """
+        self.steps, self.evaluations, self.probe = steps, evaluations, probe
+        self.passes = torch.zeros(0, dtype=torch.int64)
+
+    def run(  # type: ignore[override]
+        self,
+        model: PyTorchModel,
+        inputs: Tensor,
+        criterion: Clips,
+        *,
+        early_stop: float | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """The perturbed images; the passes that each took are left in `passes`, shape (batch,).
+
+        Args:
+            model: one that decides in float32.
+            inputs: shape (batch, 1, height, width), in [0, 1].
+            criterion: the clips, whose targets, seeds and starts are used.
+            early_stop: not used.
+            kwargs: none.
+        """
+        oracle, generators = Oracle(model, criterion), criterion.generators()
+        everyone = torch.arange(len(inputs))
+        rows = everyone[oracle(criterion.starts, everyone)]
+        examples = inputs.clone()
+        examples[rows] = oracle.nearest(criterion.starts[rows], rows, HALVINGS)
+        for step in range(1, self.steps + 1):
+            count = round(self.evaluations * step**0.5)
+            distance = (examples[rows] - inputs[rows]).square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
+            gradient = self._gradient(oracle, examples[rows], rows, generators, count, self.probe * distance)
+            moved = self._moved(oracle, examples[rows], rows, distance / step**0.5 * gradient)
+            examples[rows] = oracle.nearest(moved, rows, HALVINGS)
+        self.passes = oracle.passes
+        return examples
+
+    def _gradient(
+        self,
+        oracle: Oracle,
+        images: Tensor,
+        rows: Tensor,
+        generators: list[torch.Generator],
+        count: int,
+        radius: Tensor,
+    ) -> Tensor:
+        """Direction into the target's region, estimated from decisions around the images (section III-C)."""
+        weighted, plain = torch.zeros_like(images), torch.zeros_like(images)
+        total = images.new_zeros(len(rows), 1, 1, 1)
+        for _ in range(count if len(rows) else 0):
+            draws = [torch.randn(images.shape[1:], generator=generators[row]) for row in rows.tolist()]
+            noise = _normalised(torch.stack(draws).to(images))
+            probes = (images + radius * noise).clamp(0, 1)
+            signs = 2 * oracle(probes, rows).to(images).reshape(-1, 1, 1, 1) - 1
+            direction = (probes - images) / radius
+            weighted, plain, total = weighted + signs * direction, plain + direction, total + signs
+        one_sided = total.abs() == count
+        mean = torch.where(one_sided, torch.zeros_like(total), total / count)
+        return _normalised(weighted - mean * plain)
+
+    def _moved(self, oracle: Oracle, images: Tensor, rows: Tensor, step: Tensor) -> Tensor:
+        """The images after a step, halved until they still fool; as they were where no step does."""
+        moved, left = images.clone(), torch.arange(len(rows))
+        for halving in range(HALVINGS):
+            if not len(left):
+                break
+            proposals = (images[left] + step[left] / 2**halving).clamp(0, 1)
+            fooled = oracle(proposals, rows[left])
+            moved[left[fooled]] = proposals[fooled]
+            left = left[~fooled]
+        return moved
+
+
+def _normalised(images: Tensor) -> Tensor:
+    return images / images.square().sum(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)

@@ -1,0 +1,23 @@
+"""Momentum iterative fast gradient sign method (Dong et al. 2018)."""
+
+from typing import Annotated
+
+import foolbox
+from pydantic import Field
+from torch import Tensor
+
+from stages.attacks import Clips, Tried
+from stages.attacks._iterative import Iterative
+from stages.params import Number
+
+
+class MIFGSM(Iterative):
+    """BIM along the decaying sum of the gradients, each divided by its L1 norm."""
+
+    paper = "Dong et al.: Boosting Adversarial Attacks with Momentum, CVPR 2018"
+
+    decay: Annotated[Number, Field(ge=0, le=1)]
+
+    def examples(self, model: foolbox.PyTorchModel, clips: Clips, budget: Tensor, start: Tensor) -> Tried:
+        """The images one step after they were fooled, or after the last step."""
+        return self.descended(model, clips, budget, start, momentum=self.decay)

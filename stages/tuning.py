@@ -1,0 +1,48 @@
+"""How strong an attack must be: its ladder is climbed on validation clips."""
+
+from dataclasses import dataclass
+
+from stages.attacks import Attack, AttackParams, Clips
+from stages.prediction import Victim
+
+GAIN = 0.01
+"""Share of the clips that two rungs must fool more, or the attack is at its end."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What it took to reach the fooling rate asked for, on validation clips."""
+
+    attack: Attack
+    """The weakest on its ladder that fools as many as the strongest one tried."""
+    ceiling: float
+    """Share of the validation clips that it fools at some size."""
+    doublings: int
+    """Rungs of the ladder that it stands on."""
+    clips: int
+    reached: bool
+    """Whether the fooling rate was reached."""
+    converged: bool
+    """Whether the rate was reached, the last two rungs gained less than a point, or the ladder ended."""
+
+
+def tune(attack: Attack, victim: Victim, clips: Clips, params: AttackParams) -> Tuning:
+    """Make the attack stronger until it fools the share of validation clips that `attack.fooling_rate` asks for."""
+    if not len(clips):
+        return Tuning(attack, 0.0, 0, 0, reached=False, converged=False)
+    rungs, ceilings, ended = [attack], [_ceiling(attack, victim, clips, params)], False
+    while max(ceilings) < params.fooling_rate and len(rungs) <= params.doublings:
+        stronger = rungs[-1].stronger()
+        ended = stronger == rungs[-1] or (len(ceilings) > 2 and max(ceilings[-2:]) < max(ceilings[:-2]) + GAIN)
+        if ended:
+            break
+        rungs.append(stronger)
+        ceilings.append(_ceiling(stronger, victim, clips, params))
+    best = next(rung for rung, ceiling in enumerate(ceilings) if ceiling > max(ceilings) - GAIN)
+    reached = ceilings[best] >= params.fooling_rate
+    return Tuning(rungs[best], ceilings[best], best, len(clips), reached, converged=reached or ended)
+
+
+def _ceiling(attack: Attack, victim: Victim, clips: Clips, params: AttackParams) -> float:
+    found = attack.search(victim, clips, params.search, enough=params.fooling_rate)
+    return float(found.fooled.float().mean())
