@@ -19,6 +19,7 @@ class Epoch:
     """On the training batches, as trained on; of a mixture, the clip with the greater share counts."""
     validation_accuracy: float
     validation_score: float
+    """What the epoch is chosen by: accuracy, or in hardening that under attack."""
     learning_rate: float
     """Of the epoch's last step."""
     clips_per_second: float
@@ -27,12 +28,24 @@ class Epoch:
 
 def summary(curve: Sequence[Epoch]) -> dict[str, str]:
     """Which epoch was kept, the last one of the best score, and how accurate it and the last one were."""
-    kept = max(curve, key=lambda row: (row.validation_score, row.epoch))
+    kept = max(curve, key=lambda row: (row.validation_score, row.validation_accuracy, row.epoch))
     return {
         "epoch": f"{kept.epoch} of {len(curve)}",
         "validation_accuracy": f"{kept.validation_accuracy:.4f}",
+        "validation_score": f"{kept.validation_score:.4f}",
         "validation_accuracy_of_last_epoch": f"{curve[-1].validation_accuracy:.4f}",
+        "validation_score_of_last_epoch": f"{curve[-1].validation_score:.4f}",
     }
+
+
+def collapsed(curve: Sequence[Epoch]) -> bool:
+    """Whether the last epoch's score fell below half of the best while training accuracy rose.
+
+    So does robust accuracy when training overfits its single-step adversaries (Wong, Rice, Kolter 2020).
+    """
+    *before, last = curve
+    best = max((row.validation_score for row in before), default=0.0)
+    return bool(before) and last.validation_score < best / 2 and last.accuracy > before[-1].accuracy
 
 
 def write(path: Path, curve: Sequence[Epoch]) -> None:

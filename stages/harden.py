@@ -1,7 +1,7 @@
 """Stage `harden`: the baseline, trained further against adversarial clips."""
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -24,7 +24,9 @@ from stages import (
 )
 from stages.attacks._descent import descend
 from stages.augmentation import AugmentationParams
+from stages.compute import ComputeParams
 from stages.defenses import Defense
+from stages.defenses._weights import displaced
 from stages.learning import Record, Score
 from stages.lessons import Batch, LearningParams, Lesson
 from stages.params import Count, Name, Number, Parameters
@@ -42,39 +44,51 @@ class ProbeParams(Parameters):
 
 
 class HardenParams(Parameters):
-    """Which defense, and the share of each batch that is crafted clips."""
+    """Which defense, from which weights, with which share of crafted clips, at which perturbation of weights."""
 
     method: Name
+    start: Literal["baseline", "scratch"]
     crafted_share: Annotated[Number, Field(ge=0, le=1)]
+    awp: Annotated[Number, Field(ge=0, le=1)]
     learning: LearningParams
     probe: ProbeParams
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """What a hardening batch is made of: crafted clips for a share, the defense's images for the rest."""
+class Hardening:
+    """The loss of a batch whose clips give way to crafted ones, for a share, and to the defense's adversaries."""
 
     defense: Defense
     crafted: Tensor
     """Crafted clips, shape (N, 1, height, width)."""
     exists: Tensor
     """Whether crafting succeeded, shape (N,)."""
-    share: float
-    classes: int
+    settings: HardenParams
     lesson: Lesson
 
     def __call__(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of the mixed images, and their logits."""
-        images = self.images(processes.bare(model), batch)
-        return learning.cross_entropy(model, images, batch, self.lesson.recipe.label_smoothing)
+        """The defense's loss, at weights that are the worst nearby if `awp` asks for them, and logits."""
+        bare = processes.bare(model)
+        adversarial = self.adversarial(bare, batch)
 
-    def images(self, model: nn.Module, batch: Batch) -> Tensor:
+        def loss(network: nn.Module) -> tuple[Tensor, Tensor]:
+            return self.defense.loss(network, adversarial, batch, self.lesson.recipe.label_smoothing)
+
+        if not self.settings.awp:
+            return loss(model)
+        return loss(displaced(bare, lambda network: loss(network)[0], self.settings.awp))
+
+    def adversarial(self, model: nn.Module, batch: Batch) -> Tensor:
         """The images to train on in place of a batch's."""
-        chosen = defenses.drawn_crafted(batch, self.exists, self.share, self.lesson.seed)
-        targets = defenses.random_targets(batch, self.classes, len(self.exists), self.lesson.seed)
+        count, seed = len(self.exists), self.lesson.seed
+        share = self.settings.crafted_share if self.defense.takes_crafted else 0.0
+        crafted = defenses.drawn_crafted(batch, self.exists, share, seed)
+        targets = defenses.random_targets(batch, len(self.lesson.classes), count, seed)
         images = batch.images.clone()
-        images[chosen] = batch.like(self.crafted, self.lesson.augmentation)[chosen]
-        images[~chosen] = self.defense.images(model, images[~chosen], targets[~chosen], self.lesson.compute)
+        if crafted.any():
+            images[crafted] = batch.like(self.crafted, self.lesson.augmentation)[crafted]
+        if not crafted.all():
+            images[~crafted] = self.defense.adversaries(model, batch.only(~crafted), targets[~crafted], self.lesson)
         return images
 
 
@@ -84,25 +98,30 @@ def main(representation: str, architecture: str, fold: str) -> None:
     augmentation: AugmentationParams = params.read("augmentation", AugmentationParams)
     defense = defenses.load(settings.method)
     trial = trials.begin(representation, architecture, fold)
-    model = trial.model("baseline")
+    require_one_process(settings, trial.compute)
+    model = trial.model("baseline") if settings.start == "baseline" else trial.fresh_model()
     crafted = crafted_clips(trial)
-    lesson = lessons.begin(trial, settings.learning, augmentation)
-    mixture = Mixture(
-        defense,
-        torch.from_numpy(crafted.adversarial),
-        torch.from_numpy(crafted.success),
-        settings.crafted_share,
-        len(trial.store.classes),
-        lesson,
-    )
+    lesson = replace(lessons.begin(trial, settings.learning, augmentation), replays=defense.replays)
+    exists = torch.from_numpy(crafted.success)
+    hardening = Hardening(defense, torch.from_numpy(crafted.adversarial), exists, settings, lesson)
     validation = trial.clips(trial.split.validation)
-    made_from = (*lesson.made_from, *validation, model, settings, defense, mixture.crafted, mixture.exists)
+    made_from = (*lesson.made_from, *validation, model, settings, defense, hardening.crafted, exists)
+    watch = curves.collapsed if defense.single_step else learning.never
     with resumption.scratch(f"harden {trial.cell}", *made_from) as scratch:
         record = Record(f"harden {trial.cell}", trial.cell.curve("hardened"), scratch)
-        curve = learning.fit(model, lesson, mixture, Probe(settings.probe, trial), record)
+        curve = learning.fit(model, lesson, hardening, Probe(settings.probe, trial), record, watch)
         if processes.is_first():
             facts = lesson.facts | curves.summary(curve) | {"defense": f"{settings.method} {defense.model_dump_json()}"}
             checkpoints.write(trial.cell.model("hardened"), model, trial.card, facts)
+
+
+def require_one_process(settings: HardenParams, compute: ComputeParams) -> None:
+    """Raise an InputError if weights are to be perturbed by several processes, which would not agree on them."""
+    if settings.awp and compute.processes_together > 1:
+        raise console.InputError(
+            f"harden.awp: must be 0 where {compute.processes_together} processes train together (compute.devices x "
+            f"compute.nodes); found {settings.awp}"
+        )
 
 
 def crafted_clips(trial: Trial) -> Adversarial:
@@ -125,7 +144,7 @@ class Probe:
         self.settings, self.trial = settings, trial
 
     def __call__(self, model: nn.Module) -> Score:
-        """The mean of clean and robust accuracy: robustness that costs as much accuracy as it brings is no gain."""
+        """Robust accuracy: the share of all clips that are predicted right and are not fooled."""
         trial = self.trial
         victim = Victim(model, trial.compute)
         case = crafting.case(victim, trial.store, trial.split.validation, trial.seed)
@@ -138,7 +157,7 @@ class Probe:
             )
             held += int((victim.predict(examples) != targets).sum())
         accuracy, robust = float(case.eligible.mean()), held / len(case.eligible)
-        return Score(value=(accuracy + robust) / 2, accuracy=accuracy)
+        return Score(value=robust, accuracy=accuracy)
 
 
 if __name__ == "__main__":

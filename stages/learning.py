@@ -18,7 +18,10 @@ from stages.resumption import Scratch, State
 
 @dataclass(frozen=True)
 class Score:
-    """How good a model is on the validation clips; the greatest `value` is kept, the later one of equals."""
+    """How good a model is on the validation clips.
+
+    The greatest `value` is kept; of equal ones that of the greatest accuracy, then the latest.
+    """
 
     value: float
     accuracy: float
@@ -36,6 +39,15 @@ class Record:
     """Written after every epoch, to go on from."""
 
 
+Watch = Callable[[list[Epoch]], bool]
+"""Says of a curve whether its last epoch is to be taken back."""
+
+
+def never(_curve: list[Epoch]) -> bool:
+    """No epoch is taken back."""
+    return False
+
+
 Objective = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
 """Gives the loss of a batch, a scalar, and logits to count hits by, shape (batch, classes); the step is the loop's.
 
@@ -45,7 +57,12 @@ go against `processes.bare(model)`.
 
 
 def fit(
-    model: nn.Module, lesson: Lesson, objective: Objective, score: Callable[[nn.Module], Score], record: Record
+    model: nn.Module,
+    lesson: Lesson,
+    objective: Objective,
+    score: Callable[[nn.Module], Score],
+    record: Record,
+    watch: Watch = never,
 ) -> list[Epoch]:
     """Train a model, or go on with it; it ends with the weights of its best epoch.
 
@@ -55,6 +72,7 @@ def fit(
         objective: the loss of each batch.
         score: judges the model, in evaluation mode, after each epoch, on validation clips.
         record: where progress is kept; an unfinished run that is found there is taken up.
+        watch: says after each epoch whether training goes on from the best epoch's weights instead.
 
     Raises:
         InputError: the clips cannot be trained on, or the loss is not finite for the second time.
@@ -67,6 +85,8 @@ def fit(
     progress = Progress(record.what, lesson.recipe.epochs, "epoch", done=len(learner.curve))
     while len(learner.curve) < lesson.recipe.epochs:
         row = learner.learn_epoch(score)
+        if watch(learner.curve):
+            learner.take_back()
         if processes.is_first():
             record.scratch.write(learner.state())
             curves.write(record.curve, learner.curve)
@@ -102,7 +122,7 @@ class _Learner:
         )
         self.model, self.optimizer = self.fabric.setup(self.bare, optimizer)
         self.pieces, self.setbacks = 1, 0
-        self.best_score, self.best = float("-inf"), deepcopy(self.bare.state_dict())
+        self.best_score, self.best = (float("-inf"), 0.0), deepcopy(self.bare.state_dict())
         self.curve: list[Epoch] = []
         self.rate = 0.0
 
@@ -140,11 +160,20 @@ class _Learner:
         loss, accuracy = self._train_safely()
         speed = self.lesson.steps * self.lesson.batch_size / (time.perf_counter() - start)
         judged: Score = self.fabric.broadcast(score(self.bare.eval()))
-        if judged.value >= self.best_score:
-            self.best_score, self.best = judged.value, deepcopy(self.bare.state_dict())
+        if (found := (judged.value, judged.accuracy)) >= self.best_score:
+            self.best_score, self.best = found, deepcopy(self.bare.state_dict())
         row = Epoch(len(self.curve) + 1, loss, accuracy, judged.accuracy, judged.value, self.rate, round(speed, 1))
         self.curve.append(row)
         return row
+
+    def take_back(self) -> None:
+        """Go on from the weights of the best epoch so far."""
+        self.bare.load_state_dict(self.best)
+        row = self.curve[-1]
+        say(
+            f"epoch {row.epoch}: the score fell to {row.validation_score:.3f} while training accuracy rose to "
+            f"{row.accuracy:.3f}: back to the weights of the best epoch"
+        )
 
     def _train_safely(self) -> tuple[float, float]:
         """Train for an epoch; begin it again with a remedy if it fails."""

@@ -45,6 +45,8 @@ class Batch:
     epoch: int
     drawn: Draw
     """The epoch's randomness, of all training clips, on the CPU."""
+    replay: int = 0
+    """How often it was trained on just before."""
 
     def like(self, images: Tensor, params: AugmentationParams) -> Tensor:
         """The same clips of another version of the N training images, augmented alike, on the device."""
@@ -68,9 +70,20 @@ class Batch:
         tensors = (self.images, self.labels, self.indices, self.partner_labels, self.weights)
         images, labels, indices, partners, weights = (tensor.tensor_split(pieces) for tensor in tensors)
         return [
-            Batch(images[i], labels[i], indices[i], partners[i], weights[i], self.epoch, self.drawn)
+            Batch(images[i], labels[i], indices[i], partners[i], weights[i], self.epoch, self.drawn, self.replay)
             for i in range(pieces)
         ]
+
+    def only(self, chosen: Tensor) -> "Batch":
+        """Some of its clips; `chosen` is a mask of shape (batch,)."""
+        return replace(
+            self,
+            images=self.images[chosen],
+            labels=self.labels[chosen],
+            indices=self.indices[chosen.cpu()],
+            partner_labels=self.partner_labels[chosen],
+            weights=self.weights[chosen],
+        )
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,8 @@ class Lesson:
     augmentation: AugmentationParams
     seed: int
     compute: ComputeParams
+    replays: int = 1
+    """Times that each batch is trained on in a row."""
 
     @property
     def made_from(self) -> tuple[Tensor, Tensor, Tensor, Parameters, Parameters, int]:
@@ -115,8 +130,8 @@ class Lesson:
 
     @property
     def steps(self) -> int:
-        """Batches in an epoch; clips beyond the last whole batch wait for the next shuffle."""
-        return len(self.images) // self.batch_size
+        """Steps of an epoch; clips beyond the last whole batch wait for the next shuffle."""
+        return len(self.images) // self.batch_size * self.replays
 
     def on(self, device: torch.device) -> "Lesson":
         """The same lesson, its clips on the device if they take less than half of the memory that is free there."""
@@ -127,15 +142,18 @@ class Lesson:
         return replace(self, images=images, variants=variants, labels=labels)
 
     def order(self, epoch: int) -> Tensor:
-        """Positions of the clips of each batch in an epoch, shape (steps, batch), on the CPU."""
+        """Positions of the clips of each step in an epoch, shape (steps, batch), on the CPU."""
         shuffled = seeding.generator(self.seed, "order", epoch).permutation(len(self.images))
-        return torch.from_numpy(shuffled[: self.steps * self.batch_size]).view(self.steps, self.batch_size)
+        batches = len(self.images) // self.batch_size
+        order = torch.from_numpy(shuffled[: batches * self.batch_size]).view(batches, self.batch_size)
+        return order.repeat_interleave(self.replays, dim=0)
 
     def batches(self, epoch: int, device: torch.device, rank: int) -> Iterator[Batch]:
         """The batches of an epoch, or the share of each that the process `rank` trains on."""
         drawn = augmentation.draw(self.seed, epoch, len(self.images), self.augmentation)
         versions = augmentation.versions(self.images, self.variants, self.seed, epoch, self.augmentation)
-        for indices in self.order(epoch).chunk(self.compute.processes_together, dim=1)[rank]:
+        shares = self.order(epoch).chunk(self.compute.processes_together, dim=1)
+        for step, indices in enumerate(shares[rank]):
             here = indices.to(self.labels.device)
             yield Batch(
                 images=augmentation.augment(versions, indices, drawn, self.augmentation).to(device),
@@ -145,6 +163,7 @@ class Lesson:
                 weights=drawn.weights[indices].to(device),
                 epoch=epoch,
                 drawn=drawn,
+                replay=step % self.replays,
             )
 
     def require_learnable(self) -> None:

@@ -4,7 +4,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from stages import architectures, checkpoints, console, curves, learning, lessons, params, processes, resumption, trials
+from stages import checkpoints, console, curves, learning, lessons, params, processes, resumption, trials
 from stages.augmentation import AugmentationParams
 from stages.compute import ComputeParams
 from stages.learning import Record, Score
@@ -17,7 +17,7 @@ def main(representation: str, architecture: str, fold: str) -> None:
     recipe: LearningParams = params.read("train", LearningParams)
     augmentation: AugmentationParams = params.read("augmentation", AugmentationParams)
     trial = trials.begin(representation, architecture, fold)
-    model = architectures.build(architecture, trial.store.shape, len(trial.store.classes))
+    model = trial.fresh_model()
     lesson = lessons.begin(trial, recipe, augmentation)
     images, labels = trial.clips(trial.split.validation)
     with resumption.scratch(f"train {trial.cell}", *lesson.made_from, images, labels, model) as scratch:

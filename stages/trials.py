@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from stages import checkpoints, folds, hardware, origins, params, paths, stores
+from stages import architectures, checkpoints, folds, hardware, origins, params, paths, stores
 from stages.checkpoints import Card
 from stages.compute import ComputeParams
 from stages.folds import Split
@@ -36,6 +36,10 @@ class Trial:
             InputError: its file is missing, damaged or of another model.
         """
         return checkpoints.read(self.cell.model(name), self.card, self.cell.writer(name))
+
+    def fresh_model(self) -> nn.Module:
+        """An untrained model of the cell's architecture."""
+        return architectures.build(self.cell.architecture, self.store.shape, len(self.store.classes))
 
     def victim(self, name: str) -> Victim:
         """The `baseline` or `hardened` model under attack; raises as `model` does."""

@@ -10,13 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages import architectures, augmentation, checkpoints, curves, defenses, hardware, learning, plugins, train
+from stages import architectures, augmentation, checkpoints, curves, hardware, learning, train
 from stages.augmentation import AugmentationParams
 from stages.compute import ComputeParams
 from stages.console import InputError
 from stages.curves import Epoch
-from stages.defenses.pgd import PGD
-from stages.learning import Objective, Record, Score
+from stages.learning import Objective, Record, Score, Watch
 from stages.lessons import Batch, LearningParams, Lesson
 from stages.resumption import Scratch
 from stages.stores import Features
@@ -59,10 +58,11 @@ def fit(
     lesson: Lesson,
     score: Callable[[nn.Module], Score] = lambda _: Score(0, 0),
     objective: Objective = PLAIN,
+    watch: Watch = learning.never,
 ) -> list[Epoch]:
     with TemporaryDirectory() as folder:
         record = Record("train", Path(folder) / "curve.csv", Scratch(Path(folder) / "scratch.pt"))
-        return learning.fit(model, lesson, objective, score, record)
+        return learning.fit(model, lesson, objective, score, record, watch)
 
 
 def trained(
@@ -307,50 +307,6 @@ def test_the_loss_of_a_mixture_is_that_of_its_soft_labels() -> None:
     torch.testing.assert_close(batch.loss(logits, 0.1), nn.functional.cross_entropy(logits, soft, label_smoothing=0.1))
 
 
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("name", plugins.names("stages.defenses"))
-def test_defenses_give_images_in_range_and_leave_the_model(name: str, compute: ComputeParams) -> None:
-    model, images = small(), torch.rand(5, 1, 32, 32)
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    made = defenses.load(name).images(model, images, torch.ones(5, dtype=torch.int64), compute)
-    assert made.shape == images.shape
-    assert made.min() >= 0
-    assert made.max() <= 1
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    assert all(weight.requires_grad and weight.grad is None for weight in model.parameters())
-
-
-def test_pgd_stays_in_its_budget_and_nears_the_target(compute: ComputeParams) -> None:
-    torch.manual_seed(0)
-    model, images, targets = small(), torch.rand(5, 1, 32, 32), torch.full((5,), 2)
-    made = PGD(eps=0.05, steps=3, rel_stepsize=0.5).images(model, images, targets, compute)
-    assert (made - images).abs().max() <= 0.05 + 1e-6
-
-    def loss(batch: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(model.eval()(batch), targets)
-
-    assert loss(made) < loss(images)
-
-
-def test_crafted_clips_are_drawn_per_clip() -> None:
-    exists = torch.tensor([True] * 500 + [False] * 500)
-
-    def batch(indices: Tensor) -> Batch:
-        images, labels, drawn = (
-            torch.zeros(len(indices), 1, 1, 1),
-            indices % 3,
-            augmentation.draw(0, 1, 1000, UNCHANGED),
-        )
-        return Batch(images, labels, indices, labels, torch.ones(len(indices)), 1, drawn)
-
-    chosen = defenses.drawn_crafted(batch(torch.arange(1000)), exists, 0.25, 0)
-    assert 0.18 < chosen[:500].float().mean() < 0.32
-    assert not chosen[500:].any()
-    assert torch.equal(defenses.drawn_crafted(batch(torch.arange(10, 20)), exists, 0.25, 0), chosen[10:20])
-    targets = defenses.random_targets(batch(torch.arange(1000)), 3, 1000, 0)
-    assert (targets != torch.arange(1000) % 3).all()
-
-
 def test_model_files(tmp_path: Path, rng: np.random.Generator) -> None:
     made, path = store(rng), tmp_path / "model.safetensors"
     card = checkpoints.card("resnet18", made)
@@ -383,5 +339,7 @@ def test_the_epoch_that_was_kept_is_told() -> None:
     assert curves.summary(curve) == {
         "epoch": "3 of 4",
         "validation_accuracy": "0.9000",
+        "validation_score": "0.8000",
         "validation_accuracy_of_last_epoch": "0.6000",
+        "validation_score_of_last_epoch": "0.6000",
     }

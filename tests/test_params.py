@@ -49,7 +49,7 @@ def test_the_repositorys_own_parameters_pass() -> None:
             "[fgsm, bin, jsma, deepfool",
             "unknown name 'bin' among the attacks; there are: bim, boundary, cw, ddn, ",
         ),
-        ("method: pgd", "method: pdg", "unknown name 'pdg' among the defenses; there are: augment, pgd"),
+        ("method: pgd", "method: pdg", "unknown name 'pdg' among the defenses; there are: augment, fast, free, mart"),
         (
             "name: synthetic",
             "name: urban",

@@ -1,36 +1,59 @@
 """Adversarial training: one file a defense, found by its name.
 
-A defense is how it makes the images that a batch is trained on; the loop is the baseline's.
+A defense is how it makes the images that a batch is trained on, and their loss; the loop is the baseline's.
 """
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stages import params, plugins, seeding
-from stages.compute import ComputeParams
-from stages.lessons import Batch
+from stages import learning, params, plugins, seeding
+from stages.lessons import Batch, Lesson
 from stages.params import Parameters
 
 
 class Defense(Parameters, ABC):
     """A defense with its parameters."""
 
+    takes_crafted: ClassVar[bool] = True
+    """Whether clips of the adversarial training set are mixed in."""
+    single_step: ClassVar[bool] = False
+    """Whether its adversaries are so weak that training may overfit them from one epoch to the next."""
+
+    @property
+    def replays(self) -> int:
+        """Times that each batch is trained on in a row."""
+        return 1
+
     @abstractmethod
-    def images(self, model: nn.Module, images: Tensor, targets: Tensor, compute: ComputeParams) -> Tensor:
+    def adversaries(self, model: nn.Module, batch: Batch, targets: Tensor, lesson: Lesson) -> Tensor:
         """The images to train on in place of a batch's.
 
         Args:
-            model: the model in training; left as it was, but for its mode.
-            images: augmented clips, shape (batch, 1, height, width), in [0, 1].
+            model: in training; left as it was, but for its mode.
+            batch: augmented clips.
             targets: a wrong class for each, shape (batch,).
-            compute: device and precision.
+            lesson: its seed and `compute` are used.
 
         Returns:
-            shape of `images`, in [0, 1].
+            shape of the batch's images, in [0, 1].
         """
+
+    def loss(
+        self, model: nn.Module, adversarial: Tensor, batch: Batch, label_smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        """The loss of a batch, a scalar, and the logits of its adversarial images.
+
+        Args:
+            model: in training, perhaps wrapped.
+            adversarial: shape of the batch's images.
+            batch: the clean images and the labels.
+            label_smoothing: in [0, 1).
+        """
+        return learning.cross_entropy(model, adversarial, batch, label_smoothing)
 
 
 def load(name: str) -> Defense:

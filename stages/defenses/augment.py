@@ -2,13 +2,13 @@
 
 from torch import Tensor, nn
 
-from stages.compute import ComputeParams
 from stages.defenses import Defense
+from stages.lessons import Batch, Lesson
 
 
 class Augment(Defense):
     """Adds nothing to the crafted clips that `harden.crafted_share` mixes into each batch."""
 
-    def images(self, model: nn.Module, images: Tensor, targets: Tensor, compute: ComputeParams) -> Tensor:
-        """The images as they are."""
-        return images
+    def adversaries(self, model: nn.Module, batch: Batch, targets: Tensor, lesson: Lesson) -> Tensor:
+        """The batch's images as they are."""
+        return batch.images

@@ -1,0 +1,45 @@
+"""Adversarial training for free: one gradient moves the weights and the adversaries (Shafahi et al. 2019)."""
+
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field, PrivateAttr
+from torch import Tensor, nn
+
+from stages.defenses import Defense
+from stages.lessons import Batch, Lesson
+from stages.params import Count, Number
+
+
+class Free(Defense):
+    """Each batch is trained on `replays` times; in between, its perturbations climb the loss by `eps`, untargeted.
+
+    They begin at nothing, where the paper goes on with those of the batch before: a killed run is then taken up
+    exactly, and a clip's perturbation is its own.
+    """
+
+    single_step: ClassVar[bool] = True
+
+    eps: Annotated[Number, Field(gt=0, le=1)]
+    times: Annotated[Count, Field(ge=2, le=100)]
+
+    _perturbations: dict[int, Tensor] = PrivateAttr(default_factory=dict)
+
+    @property
+    def replays(self) -> int:
+        """Of the parameter `times`."""
+        return self.times
+
+    def adversaries(self, model: nn.Module, batch: Batch, targets: Tensor, lesson: Lesson) -> Tensor:
+        """The images as perturbed so far; the backward pass through them perturbs them further."""
+        if batch.replay == 0:
+            self._perturbations.update({int(clip): torch.zeros_like(batch.images[0]) for clip in batch.indices})
+        perturbed = batch.images + torch.stack([self._perturbations[int(clip)] for clip in batch.indices])
+        examples = perturbed.clamp(0, 1).requires_grad_()
+        examples.register_hook(lambda gradient: self._climb(batch, gradient))
+        return examples
+
+    def _climb(self, batch: Batch, gradient: Tensor) -> None:
+        for clip, part in zip(batch.indices, gradient, strict=True):
+            moved = self._perturbations[int(clip)] + self.eps * part.sign()
+            self._perturbations[int(clip)] = moved.clamp(-self.eps, self.eps)

@@ -1,0 +1,37 @@
+"""Adversarial training that heeds clips that are misclassified anyway (MART, Wang et al. 2020)."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stages import learning
+from stages.defenses._descending import Descending
+from stages.lessons import Batch
+from stages.params import Number
+
+LEAST = 1e-6
+"""Probability below which its logarithm is not followed."""
+
+
+class MART(Descending):
+    """Boosted cross-entropy of the adversaries + weight * KL(p(clean) || p(adversary)) * (1 - p(clean, label)).
+
+    The boost is -log(1 - p(adversary, k)) of the likeliest wrong class k.
+    """
+
+    weight: Annotated[Number, Field(ge=0, le=100)]
+
+    def loss(
+        self, model: nn.Module, adversarial: Tensor, batch: Batch, label_smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        """The terms' sum, and the logits of the adversaries."""
+        _, clean_logits = learning.cross_entropy(model, batch.images, batch, label_smoothing)
+        cross_entropy, logits = learning.cross_entropy(model, adversarial, batch, label_smoothing)
+        clean, attacked = clean_logits.float().softmax(1), logits.float().softmax(1)
+        own = functional.one_hot(batch.labels, clean.shape[1]).bool()
+        boost = -torch.log((1 - attacked.masked_fill(own, 0).amax(1)).clamp(min=LEAST)).mean()
+        divergence = functional.kl_div(attacked.clamp(min=LEAST).log(), clean, reduction="none").sum(1)
+        return cross_entropy + boost + self.weight * (divergence * (1 - clean[own])).mean(), logits

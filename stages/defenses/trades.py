@@ -1,0 +1,33 @@
+"""Accuracy traded for robustness by a regulariser (TRADES, Zhang et al. 2019)."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stages import learning
+from stages.defenses._descending import Descending
+from stages.lessons import Batch
+from stages.params import Number
+
+
+class TRADES(Descending):
+    """Cross-entropy of the clean clips + beta KL(p(clean) || p(adversary)).
+
+    The adversary descends towards a wrong class, as those that robustness is measured with; the paper's climbs the
+    divergence.
+    """
+
+    beta: Annotated[Number, Field(ge=0, le=100)]
+
+    def loss(
+        self, model: nn.Module, adversarial: Tensor, batch: Batch, label_smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        """The two terms' sum, and the logits of the adversaries."""
+        clean_loss, clean = learning.cross_entropy(model, batch.images, batch, label_smoothing)
+        _, logits = learning.cross_entropy(model, adversarial, batch, label_smoothing)
+        divergence = functional.kl_div(
+            logits.float().log_softmax(1), clean.float().log_softmax(1), reduction="batchmean", log_target=True
+        )
+        return clean_loss + self.beta * divergence, logits

@@ -1,0 +1,241 @@
+"""Defenses: their adversaries, their losses against the papers' formulas, and hardening with them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stages import augmentation, curves, defenses, harden, plugins
+from stages.compute import ComputeParams
+from stages.console import InputError
+from stages.curves import Epoch
+from stages.defenses import Defense
+from stages.defenses._weights import displaced
+from stages.defenses.fast import Fast
+from stages.defenses.free import Free
+from stages.defenses.mart import MART
+from stages.defenses.pgd import PGD
+from stages.defenses.trades import TRADES
+from stages.harden import Hardening, HardenParams, ProbeParams
+from stages.learning import Score
+from stages.lessons import Batch, Lesson
+from tests.conftest import store
+from tests.test_learning import PLAIN, UNCHANGED, fit, recipe, small, taught
+
+NAMES = plugins.names("stages.defenses")
+each = pytest.mark.parametrize("name", NAMES)
+EPS = 0.05
+
+
+@pytest.fixture
+def lesson(rng: np.random.Generator, compute: ComputeParams) -> Lesson:
+    return taught(store(rng), compute)
+
+
+def batch_of(lesson: Lesson) -> Batch:
+    return next(lesson.batches(1, torch.device("cpu"), 0))
+
+
+def hardening(lesson: Lesson, defense: Defense, awp: float = 0.0, share: float = 0.25) -> Hardening:
+    probe = ProbeParams(eps=EPS, steps=2, rel_stepsize=0.5)
+    settings = HardenParams(
+        method="any", start="baseline", crafted_share=share, awp=awp, learning=recipe(), probe=probe
+    )
+    crafted = (lesson.images + 0.01).clamp(0, 1)
+    exists = torch.arange(len(lesson.images)) % 2 == 0
+    return Hardening(defense, crafted, exists, settings, replace(lesson, replays=defense.replays))
+
+
+@pytest.mark.usefixtures("folder")
+@each
+def test_adversaries_are_in_range_and_leave_the_model(name: str, lesson: Lesson) -> None:
+    model, batch = small(), batch_of(lesson)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    made = defenses.load(name).adversaries(model, batch, (batch.labels + 1) % 3, lesson)
+    assert made.shape == batch.images.shape
+    assert made.min() >= 0
+    assert made.max() <= 1
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert all(weight.requires_grad and weight.grad is None for weight in model.parameters())
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("awp", [0.0, 0.01])
+@each
+def test_hardening_learns_and_repeats(name: str, awp: float, lesson: Lesson) -> None:
+    def run() -> tuple[nn.Module, list[Epoch]]:
+        torch.manual_seed(0)
+        model, objective = small(), hardening(lesson, defenses.load(name), awp)
+        return model, fit(model, objective.lesson, objective=objective)
+
+    (model, curve), (again, _) = run(), run()
+    assert curve[-1].loss < curve[0].loss
+    assert all(torch.equal(*pair) for pair in zip(model.parameters(), again.parameters(), strict=True))
+
+
+@pytest.mark.usefixtures("folder")
+@each
+def test_gradients_reach_the_weights(name: str, lesson: Lesson) -> None:
+    model = small()
+    loss, logits = hardening(lesson, defenses.load(name), awp=0.01)(model, batch_of(lesson))
+    torch.autograd.backward(loss)
+    assert logits.shape == (8, 3)
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())
+
+
+def test_pgd_stays_in_its_budget_and_nears_the_target(lesson: Lesson) -> None:
+    torch.manual_seed(0)
+    model, batch = small(), batch_of(lesson)
+    targets = (batch.labels + 1) % 3
+    made = PGD(eps=EPS, steps=3, rel_stepsize=0.5).adversaries(model, batch, targets, lesson)
+    assert (made - batch.images).abs().max() <= EPS + 1e-6
+
+    def loss(images: Tensor) -> Tensor:
+        return functional.cross_entropy(model.eval()(images), targets)
+
+    assert loss(made) < loss(batch.images)
+
+
+def test_fast_starts_from_noise_of_the_clip_and_epoch(lesson: Lesson) -> None:
+    model, batch = small(), batch_of(lesson)
+    defense, targets = Fast(eps=EPS, rel_stepsize=1.25), (batch.labels + 1) % 3
+    made = defense.adversaries(model, batch, targets, lesson)
+    assert (made - batch.images).abs().max() <= EPS + 1e-6
+    some = torch.arange(8) >= 3
+    torch.testing.assert_close(defense.adversaries(model, batch.only(some), targets[some], lesson), made[some])
+    later = defense.adversaries(model, replace(batch, epoch=2), targets, lesson)
+    assert not torch.equal(later, made)
+
+
+def test_free_climbs_with_the_gradient_of_the_weights(lesson: Lesson) -> None:
+    model, batch, defense = small(), batch_of(lesson), Free(eps=EPS, times=3)
+    first = defense.adversaries(model, batch, batch.labels, lesson)
+    assert torch.equal(first, batch.images)
+    (gradient,) = torch.autograd.grad(functional.cross_entropy(model(first), batch.labels), first)
+    second = defense.adversaries(model, replace(batch, replay=1), batch.labels, lesson)
+    torch.testing.assert_close(second, (batch.images + EPS * gradient.sign()).clamp(0, 1))
+    assert torch.equal(defense.adversaries(model, batch, batch.labels, lesson), batch.images)
+
+
+def test_free_trains_on_each_batch_so_many_times(lesson: Lesson) -> None:
+    seen, objective = [], hardening(lesson, Free(eps=EPS, times=3), share=0)
+
+    def recorded(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        seen.append((batch.indices.tolist(), batch.replay))
+        return objective(model, batch)
+
+    fit(small(), objective.lesson, objective=recorded)
+    assert len(seen) == 4 * 7 * 3
+    assert [replay for _, replay in seen[:6]] == [0, 1, 2, 0, 1, 2]
+    assert seen[0][0] == seen[2][0] != seen[3][0]
+
+
+def distributions(model: nn.Module, batch: Batch, adversarial: Tensor) -> tuple[Tensor, Tensor]:
+    return model(batch.images).softmax(1), model(adversarial).softmax(1)
+
+
+def test_trades_is_its_formula(lesson: Lesson) -> None:
+    model, batch = small(), batch_of(lesson)
+    adversarial = torch.rand_like(batch.images)
+    loss, _ = TRADES(eps=EPS, steps=1, rel_stepsize=1, beta=3).loss(model, adversarial, batch, 0.0)
+    clean, attacked = distributions(model, batch, adversarial)
+    expected = -clean[torch.arange(8), batch.labels].log() + 3 * (clean * (clean / attacked).log()).sum(1)
+    torch.testing.assert_close(loss, expected.mean(), rtol=1e-4, atol=1e-5)
+
+
+def test_mart_is_its_formula(lesson: Lesson) -> None:
+    model, batch = small(), batch_of(lesson)
+    adversarial, rows = torch.rand_like(batch.images), torch.arange(8)
+    loss, _ = MART(eps=EPS, steps=1, rel_stepsize=1, weight=4).loss(model, adversarial, batch, 0.0)
+    clean, attacked = distributions(model, batch, adversarial)
+    wrong = attacked.clone()
+    wrong[rows, batch.labels] = 0
+    boosted = -attacked[rows, batch.labels].log() - (1 - wrong.max(1).values).log()
+    divergence = (clean * (clean / attacked).log()).sum(1)
+    expected = boosted + 4 * divergence * (1 - clean[rows, batch.labels])
+    torch.testing.assert_close(loss, expected.mean(), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_are_displaced_uphill_by_their_share(lesson: Lesson) -> None:
+    model, batch = small().eval(), batch_of(lesson)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+
+    def loss(network: nn.Module) -> Tensor:
+        return functional.cross_entropy(network(batch.images), batch.labels)
+
+    moved = displaced(model, loss, 0.05)
+    assert loss(moved) > loss(model)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.named_parameters())
+    for name, weight in moved.weights.items():
+        assert float((weight - before[name]).detach().norm()) == pytest.approx(
+            0.05 * float(before[name].norm()), rel=1e-4
+        )
+
+
+def test_several_processes_cannot_perturb_weights(lesson: Lesson) -> None:
+    settings = hardening(lesson, PGD(eps=EPS, steps=1, rel_stepsize=1), awp=0.01).settings
+    with pytest.raises(InputError, match=r"harden\.awp: must be 0 where 2 processes train together.*; found 0\.01"):
+        harden.require_one_process(settings, lesson.compute.model_copy(update={"devices": 2}))
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_control_takes_no_crafted_clips(lesson: Lesson) -> None:
+    batch = batch_of(lesson)
+    control, augment = (hardening(lesson, defenses.load(name), share=1.0) for name in ("none", "augment"))
+    assert torch.equal(control.adversarial(small(), batch), batch.images)
+    changed = (augment.adversarial(small(), batch) - batch.images).abs().flatten(1).amax(1) > 0
+    assert torch.equal(changed, augment.exists[batch.indices])
+
+
+def rows(*values: tuple[float, float]) -> list[Epoch]:
+    return [Epoch(i + 1, 0.1, accuracy, 0.5, score, 0.1, 1.0) for i, (accuracy, score) in enumerate(values)]
+
+
+def test_a_collapse_is_a_falling_score_at_rising_accuracy() -> None:
+    assert curves.collapsed(rows((0.5, 0.6), (0.7, 0.2)))
+    assert not curves.collapsed(rows((0.5, 0.6), (0.7, 0.4)))
+    assert not curves.collapsed(rows((0.7, 0.6), (0.5, 0.2)))
+    assert not curves.collapsed(rows((0.5, 0.0)))
+
+
+def test_a_collapse_is_taken_back(lesson: Lesson, capsys: pytest.CaptureFixture[str]) -> None:
+    judged: list[Tensor] = []
+    begun: dict[int, Tensor] = {}
+    scores: Iterator[float] = iter([0.8, 0.1, 0.7, 0.6])
+
+    def score(model: nn.Module) -> Score:
+        judged.append(nn.utils.parameters_to_vector(model.parameters()))
+        return Score(next(scores), 0.5)
+
+    def recorded(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        begun.setdefault(batch.epoch, nn.utils.parameters_to_vector(model.parameters()))
+        return PLAIN(model, batch)
+
+    fit(small(), lesson, score, recorded, watch=lambda curve: len(curve) == 2)
+    assert "epoch 2: the score fell to 0.100" in capsys.readouterr().err
+    assert torch.equal(begun[2], judged[0])
+    assert torch.equal(begun[3], judged[0])
+    assert torch.equal(begun[4], judged[2])
+
+
+def test_crafted_clips_are_drawn_per_clip() -> None:
+    exists = torch.tensor([True] * 500 + [False] * 500)
+
+    def batch(indices: Tensor) -> Batch:
+        images, labels, drawn = (
+            torch.zeros(len(indices), 1, 1, 1),
+            indices % 3,
+            augmentation.draw(0, 1, 1000, UNCHANGED),
+        )
+        return Batch(images, labels, indices, labels, torch.ones(len(indices)), 1, drawn)
+
+    chosen = defenses.drawn_crafted(batch(torch.arange(1000)), exists, 0.25, 0)
+    assert 0.18 < chosen[:500].float().mean() < 0.32
+    assert not chosen[500:].any()
+    assert torch.equal(defenses.drawn_crafted(batch(torch.arange(10, 20)), exists, 0.25, 0), chosen[10:20])
+    targets = defenses.random_targets(batch(torch.arange(1000)), 3, 1000, 0)
+    assert (targets != torch.arange(1000) % 3).all()
