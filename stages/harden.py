@@ -97,7 +97,7 @@ def main(representation: str, architecture: str, fold: str) -> None:
     )
     validation = trial.clips(trial.split.validation)
     made_from = (*lesson.made_from, *validation, model, settings, defense, mixture.crafted, mixture.exists)
-    with resumption.scratch(f"harden {trial.cell}", *made_from) as scratch:
+    with resumption.scratch(trial.cell.stage("harden"), *made_from) as scratch:
         record = Record(f"harden {trial.cell}", trial.cell.curve("hardened"), scratch)
         curve = learning.fit(model, lesson, mixture, Probe(settings.probe, trial), record)
         if processes.is_first():
