@@ -1,5 +1,6 @@
 """Model cards: what a model is, what it was trained on, how good it is, and under which terms its data are."""
 
+import html
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,16 @@ def text(cell: Cell, victim: str, facts: Mapping[str, str], metrics: Mapping[str
         terms: licence and source of the data.
         eps: the budget of the fooling rates.
     """
-    # Markdown shows no harmful HTML where names of classes hold some, if it is escaped.
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
+    environment = jinja2.Environment(  # noqa: S701 - it is Markdown: what may hold HTML is escaped below
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
     return environment.get_template("card.md.jinja").render(
         cell=cell,
         victim=victim,
-        facts=dict(sorted(facts.items())),
+        facts={name: html.escape(value, quote=False) for name, value in sorted(facts.items())},
         clean=metrics["clean"],
         adaptive=metrics["adaptive"],
         failed=[name for name, holds in metrics["checks"].items() if not holds],

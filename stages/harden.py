@@ -107,7 +107,7 @@ def main(representation: str, architecture: str, fold: str) -> None:
     validation = trial.clips(trial.split.validation)
     made_from = (*lesson.made_from, *validation, model, settings, defense, hardening.crafted, exists)
     watch = curves.collapsed if defense.single_step else learning.never
-    with resumption.scratch(f"harden {trial.cell}", *made_from) as scratch:
+    with resumption.scratch(trial.cell.stage("harden"), *made_from) as scratch:
         record = Record(f"harden {trial.cell}", trial.cell.curve("hardened"), scratch)
         curve = learning.fit(model, lesson, hardening, Probe(settings.probe, trial), record, watch)
         if processes.is_first():

@@ -1,8 +1,9 @@
 """The processes that train one model together, by Lightning Fabric: one for each device."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
@@ -82,10 +83,24 @@ class SyncedBatchNorm(nn.BatchNorm2d):
         self.running_var.lerp_(variance * count / (count - 1), self.momentum or 0.0)
 
 
-def _mean_over_processes(values: Tensor) -> Tensor:
-    from torch.distributed.nn.functional import all_reduce  # noqa: PLC0415 - only several processes need it
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, of values on the way forward and of gradients on the way back."""
 
-    total: Tensor = all_reduce(values)
+    @staticmethod
+    def forward(_context: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total
+
+
+def _mean_over_processes(values: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(values)
     return total / distributed.get_world_size()
 
 

@@ -20,7 +20,7 @@ def main(representation: str, architecture: str, fold: str) -> None:
     model = trial.fresh_model()
     lesson = lessons.begin(trial, recipe, augmentation)
     images, labels = trial.clips(trial.split.validation)
-    with resumption.scratch(f"train {trial.cell}", *lesson.made_from, images, labels, model) as scratch:
+    with resumption.scratch(trial.cell.stage("train"), *lesson.made_from, images, labels, model) as scratch:
         record = Record(f"train {trial.cell}", trial.cell.curve("baseline"), scratch)
         score = partial(accuracy, images=images, labels=labels, compute=trial.compute)
         curve = learning.fit(model, lesson, Plain(recipe.label_smoothing), score, record)

@@ -226,7 +226,6 @@ def test_the_model_card_tells_what_it_is_and_how_good() -> None:
     assert lines[lines.index("| attack | fooling rate | ceiling | median cost | eps90 |") + 1].startswith("|---|---|")
     assert any(line.startswith("| bim | ") and line.count("|") == 6 for line in lines)
     assert "| epoch | 3 of 4 |" in lines
-    assert "<b>" not in card
-    assert "rain\\|snow" in card
+    assert '["&lt;b&gt;dog&lt;/b&gt;", "rain\\|snow"]' in card
     assert "Checks on these numbers that failed: bounds_kept, passed." in lines
     assert lines[-1] == "ESC-50, CC BY-NC 3.0. K. J. Piczak."
