@@ -144,7 +144,8 @@ def _found(
     kept = scratch.read()
     found = Found(**kept) if kept else Found.nothing(clips[torch.arange(0)])
     progress.add(len(found.cost))
-    for rows in torch.arange(len(found.cost), len(clips)).split(SHARD):
+    for begin in range(len(found.cost), len(clips), SHARD):
+        rows = torch.arange(begin, min(begin + SHARD, len(clips)))
         # Foolbox's DDN draws where a gradient vanishes: not what it drew for other shards.
         torch.manual_seed(int(clips.seeds[rows[0]]))
         found = Found.joined([found, attack.search(victim, clips[rows], search, enough)])

@@ -37,8 +37,11 @@ class Iterative(FixedBudget, ABC):
     rel_stepsize: Annotated[Number, Field(gt=0, le=1)]
 
     def search(self, victim: Victim, clips: Clips, search: SearchParams, enough: float = 1.0) -> Found:
-        """From what a single step finds at any budget, so that iterating never costs more than not iterating."""
-        found = OneStep(ladder={}).search(victim, clips, search, enough)
+        """From what a single step finds at any budget, so that iterating never costs more than not iterating.
+
+        Not if enough fooled clips end the search: those that one step fools, by much, would come first.
+        """
+        found = OneStep(ladder={}).search(victim, clips, search) if enough == 1 else Found.nothing(clips)
         self.improve(found, victim, clips, search, enough)
         return found
 

@@ -1,0 +1,102 @@
+"""How much faster attacks are here than by Foolbox as its documentation uses it. Run after `dvc repro`, by hand:
+
+    python -m tests.benchmarks.attacks
+
+The victim is the hardened model of the first cell of the grid; the clips are validation clips that it gets right.
+The last line is `attacks ratio R`: clips a second of targeted BIM, 20 steps in one budget, ours over Foolbox's. The
+line before is the same for the cost of each clip: our search against a sweep over `epsilons` of equal resolution.
+"""
+
+import time
+from collections.abc import Callable
+
+import foolbox
+import numpy as np
+import torch
+from foolbox.attacks import LinfBasicIterativeAttack
+from torch import Tensor
+
+from stages import attacks, console, crafting, params, trials
+from stages.attacks import AttackParams, Clips
+from stages.attacks.bim import BIM
+from stages.grid import GridParams
+from stages.prediction import Victim
+from stages.trials import Trial
+
+STEPS = 20
+REL_STEPSIZE = 0.2
+"""Foolbox's default."""
+MULTIPLE = 4
+"""Of `attack.eps`: a budget in which about half of the clips are fooled, the fast case and the slow one."""
+CLIPS = 24
+SWEPT_CLIPS = 2
+
+
+def main() -> None:
+    """Print both ratios."""
+    settings: AttackParams = params.read("attack", AttackParams)
+    grid: GridParams = params.read("grid", GridParams)
+    trial = trials.begin(grid.representation[0], grid.architecture[0], str(grid.fold[0]))
+    victim = trial.victim("hardened")
+    clips = crafting.case(victim, trial.store, trial.split.validation, trial.seed).clips(CLIPS)
+    compare_costs(trial, victim, clips[torch.arange(min(SWEPT_CLIPS, len(clips)))], settings)
+    compare_descents(trial, victim, clips, MULTIPLE * settings.eps)
+
+
+def documented(trial: Trial) -> foolbox.PyTorchModel:
+    """The victim as Foolbox's README wraps it: float32, in the usual layout, its parameters requiring gradients."""
+    return foolbox.PyTorchModel(trial.model("hardened"), bounds=(0, 1))
+
+
+def compare_descents(trial: Trial, victim: Victim, clips: Clips, eps: float) -> None:
+    """One budget for all clips, 20 steps."""
+    model, bim = documented(trial), BIM(steps=STEPS, rel_stepsize=REL_STEPSIZE, ladder={})
+    theirs = LinfBasicIterativeAttack(steps=STEPS, rel_stepsize=REL_STEPSIZE, random_start=False)
+    exposed, budget = victim.exposed(), torch.full((len(clips), 1, 1, 1), eps)
+
+    def with_foolbox() -> Tensor:
+        images, targets = clips.images.to(model.device), clips.targets.to(model.device)
+        examples = theirs(model, images, foolbox.TargetedMisclassification(targets), epsilons=eps)[1]
+        return victim.predict(examples).cpu() == clips.targets
+
+    def with_ours() -> Tensor:
+        there = clips.to(victim.device)
+        tried = bim.examples(exposed, there, budget.to(victim.device), there.images)
+        return victim.predict(tried.examples).cpu() == clips.targets
+
+    foolbox_seconds, foolbox_fooled = timed(with_foolbox)
+    seconds, fooled = timed(with_ours)
+    for name, taken, right in (("foolbox", foolbox_seconds, foolbox_fooled), ("soundproof", seconds, fooled)):
+        print(f"{name}: {len(clips) / taken:.2f} clips/s, {right.float().mean():.1%} of {len(clips)} fooled at {eps}")
+    print(f"attacks ratio {foolbox_seconds / seconds:.2f}")
+
+
+def compare_costs(trial: Trial, victim: Victim, clips: Clips, settings: AttackParams) -> None:
+    """The smallest budget for each clip, to the tolerance of `attack.search`, from its first budget up."""
+    bim = attacks.load("bim")
+    assert isinstance(bim, BIM)
+    model = documented(trial)
+    theirs = LinfBasicIterativeAttack(steps=bim.steps, rel_stepsize=bim.rel_stepsize, random_start=False)
+    rungs = int(np.ceil(np.log(1 / settings.search.start) / np.log1p(settings.search.tolerance))) + 1
+    epsilons = np.geomspace(settings.search.start, 1, rungs).tolist()
+
+    def with_foolbox() -> Tensor:
+        images, targets = clips.images.to(model.device), clips.targets.to(model.device)
+        fooled = theirs(model, images, foolbox.TargetedMisclassification(targets), epsilons=epsilons)[2].cpu()
+        return torch.where(fooled, torch.tensor(epsilons)[:, None], torch.inf).amin(0)
+
+    foolbox_seconds, foolbox_cost = timed(with_foolbox)
+    seconds, cost = timed(lambda: bim.search(victim, clips, settings.search).cost)
+    print(f"median cost of {len(clips)} clips: foolbox {foolbox_cost.median():.4f}, soundproof {cost.median():.4f}")
+    print(f"costs ratio {foolbox_seconds / seconds:.2f}")
+
+
+def timed(work: Callable[[], Tensor]) -> tuple[float, Tensor]:
+    """Seconds that it takes, and what it gives."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+if __name__ == "__main__":
+    console.run(main)
