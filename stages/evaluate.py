@@ -58,7 +58,7 @@ def main(representation: str, architecture: str, fold: str, victim: str) -> None
     figures = assessment.figures(trial, model, case, found, baseline, kinds, metrics, eps)
     metrics |= {"checks": checks.judge(figures), "check_figures": figures}
     classes = trial.store.classes
-    shown = gallery.build(model, kinds, found, classes, eps)
+    shown = gallery.build(model, kinds, found, gallery.typical(baseline or found), classes, eps)
     exhibits.write(cell.exhibits(victim), [shown.exhibit(), *heard.exhibits(classes, sound.sample_rate)])
     with files.replacing(cell.plots(victim) / "gallery.png") as partial:
         partial.write_bytes(shown.plate())

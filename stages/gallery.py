@@ -65,20 +65,21 @@ def build(
     victim: Victim,
     attacks: Mapping[str, Attack],
     stores: Mapping[str, Adversarial],
+    row: int,
     classes: tuple[str, ...],
     eps: float,
 ) -> Gallery:
-    """The gallery of the clip that most attacks fooled, at the median cost of such clips.
+    """The gallery of one clip.
 
     Args:
         victim: who is shown the images.
         attacks: as they were run.
         stores: what they found, at least one.
+        row: the clip, by its place in the stores.
         classes: their names.
         eps: the budget reported.
     """
     budgets = tuple(min(eps * factor, 1.0) for factor in FACTORS)
-    row = _most_fooled(stores)
     first = next(iter(stores.values()))
     rows = {
         name: _panels(victim, crafted(victim, attacks[name], store, row, budgets), classes)
@@ -117,7 +118,8 @@ def _panels(victim: Victim, images: Images, classes: tuple[str, ...]) -> list[Pa
     return [Panel(image[0], classes[verdict]) for image, verdict in zip(images, verdicts, strict=True)]
 
 
-def _most_fooled(stores: Mapping[str, Adversarial]) -> int:
+def typical(stores: Mapping[str, Adversarial]) -> int:
+    """The clip that most attacks fooled, at the median size of such clips, by its place in the stores."""
     fooled = np.sum([store.success for store in stores.values()], axis=0)
     rows = np.flatnonzero(fooled == fooled.max())
     first = next(iter(stores.values()))

@@ -26,7 +26,7 @@ NOTHING = "\N{EN DASH}"
 MAGNIFIED = 1.4
 """Largest width of a drawing on the page, as a multiple of its own."""
 
-DETAILED = 4
+DETAILED = 3
 """Sections that show pictures and sounds: those of a large grid would make too large a page."""
 
 

@@ -265,6 +265,7 @@ def test_the_readme_tells_what_the_metrics_say() -> None:
 
 
 def test_equal_runs_give_equal_bytes(finished: Cell) -> None:
+    """About 6 s: both evaluations and the report, again."""
     written = [*Path("metrics").rglob("*"), *Path("data/exhibits").rglob("*")]
     before = {file: file.read_bytes() for file in written if file.is_file()}
     run(finished)
