@@ -1,60 +1,198 @@
-"""Checks on an evaluation: signs that the numbers do not mean what they seem to."""
+"""Checks on an evaluation: signs that its numbers do not mean what they seem to (Carlini et al. 2019).
 
-from collections.abc import Mapping
+A check is a figure and a limit. The figures come from the stores here and from the model in `probes`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from stages import robustness
-from stages.stores import Adversarial
+from stages import rates, robustness
+from stages.stores import Adversarial, Images, Integers, Strings
 
-BOUND_SLACK = 1e-6
-"""Features are float32; so much beyond [0, 1] is rounding."""
+Stores = Mapping[str, Adversarial]
 
-Predictions = Mapping[str, npt.NDArray[np.int64]]
+SIZES = {"worst_linf": "size_linf", "worst_l2": "size_l2"}
+"""The worst cases, and the size that each of them is measured in."""
 
 
-def run(stores: Mapping[str, Adversarial], predictions: Predictions, again: Predictions) -> dict[str, int]:
-    """Each check by its name, 1 where it holds, and `passed`.
+@dataclass(frozen=True)
+class Rule:
+    """What must hold."""
+
+    claim: str
+    figure: str
+    """What is measured."""
+    least: float = -np.inf
+    most: float = np.inf
+
+    def holds(self, figure: float) -> bool:
+        """Whether the figure keeps the limits."""
+        return self.least <= figure <= self.most
+
+    @property
+    def limit(self) -> str:
+        """The limit in words."""
+        return f"at most {self.most:g}" if np.isfinite(self.most) else f"at least {self.least:g}"
+
+
+RULES = {
+    "iterative_not_weaker": Rule(
+        "Iterative attacks are at least as strong as single steps",
+        "largest lead of the single steps, in fooling rate",
+        most=0.02,
+    ),
+    "effort_converged": Rule(
+        "More steps and restarts change little",
+        "clips more within the budget, as a share of all, at more steps and from random starts",
+        most=0.05,
+    ),
+    "success_grows_with_budget": Rule(
+        "Success never falls with the budget",
+        "largest fall of the fooling rate between growing budgets, on a few clips",
+        most=0.125,
+    ),
+    "unlimited_budget_fools": Rule(
+        "An unlimited budget fools nearly all", "largest share fooled at any size by white boxes", least=0.9
+    ),
+    "gradients_alive": Rule(
+        "Gradients are finite and not zero", "share of clips whose gradient is so in a tenth of the bins", least=1.0
+    ),
+    "logits_not_saturated": Rule(
+        "Logits are not saturated", "share of clips whose probability rounds to 1 in float32", most=0.1
+    ),
+    "forward_deterministic": Rule(
+        "The same input gives the same logits", "largest difference of two passes", most=1e-5
+    ),
+    "black_box_not_stronger": Rule(
+        "Black boxes are no stronger than white boxes", "largest lead of the black boxes, in fooling rate", most=0.02
+    ),
+    "transfer_not_stronger": Rule(
+        "Replayed examples are no stronger than the model's own",
+        "largest lead of the replayed ones, in fooling rate",
+        most=0.02,
+    ),
+    "same_clips_and_targets": Rule(
+        "Every attack and both models have the same clips and targets", "clips that differ", most=0
+    ),
+    "bounds_kept": Rule("Examples keep the bounds", "largest excess beyond 0 to 1", most=1e-6),
+    "nothing_tuned_on_test_clips": Rule(
+        "Nothing is learned or tuned on test clips",
+        "test clips that share a recording with training or validation",
+        most=0,
+    ),
+    "success_confirmed": Rule(
+        "Every success is one by the model's own verdict", "share of successes confirmed", least=1.0
+    ),
+    "sizes_confirmed": Rule("Sizes are those of the stored examples", "largest difference, measured again", most=1e-6),
+}
+"""Every check by its name, in the order of the report."""
+
+
+def judge(figures: Mapping[str, float]) -> dict[str, int]:
+    """Each check with a figure, 1 where it holds, and `passed`."""
+    found = {name: int(rule.holds(figures[name])) for name, rule in RULES.items() if name in figures}
+    return found | {"passed": int(all(found.values()))}
+
+
+def of_stores(found: Stores, verdicts: Mapping[str, Integers]) -> dict[str, float]:
+    """Figures of what is stored.
 
     Args:
-        stores: adversarial stores of one victim, by attack.
-        predictions: the victim's own verdicts on their adversarial clips, by attack.
-        again: the same, a second time.
+        found: adversarial stores of one victim, by attack.
+        verdicts: the victim's own on their successful examples, by attack.
     """
-    found = {
-        "bounds_kept": all(_in_bounds(store) for store in stores.values()),
-        "success_confirmed": all(_confirmed(store, predictions[name]) for name, store in stores.items()),
-        "sizes_confirmed": all(_measured(store) for store in stores.values()),
-        "same_targets": len({(store.clip.tobytes(), store.target.tobytes()) for store in stores.values()}) == 1,
-        "forward_deterministic": all(np.array_equal(predictions[name], again[name]) for name in stores),
+    return {
+        "bounds_kept": max(_excess(store.adversarial) for store in found.values()),
+        "success_confirmed": min(_confirmed(store, verdicts[name]) for name, store in found.items()),
+        "sizes_confirmed": max(_mismeasured(store) for store in found.values()),
     }
-    if {"fgsm", "bim"} <= set(stores):
-        found["iterative_not_weaker"] = ceiling(stores["bim"]) >= ceiling(stores["fgsm"])
-    # One step need not fool; a walk that begins from a clip of the target class fools by beginning.
-    whitebox = [
-        ceiling(store)
-        for name, store in stores.items()
-        if name != "fgsm" and store.attributes.get("knowledge") != "black box" and store.eligible.any()
-    ]
-    if whitebox:
-        found["unlimited_budget_fools"] = max(whitebox) >= 0.9
-    return {name: int(holds) for name, holds in found.items()} | {"passed": int(all(found.values()))}
 
 
-def ceiling(store: Adversarial) -> float:
-    """Share of the eligible clips fooled at any size; 0 where none is eligible."""
-    return float(store.success.sum() / max(store.eligible.sum(), 1))
+def of_attacks(found: Stores, single_step: Iterable[str], black_box: Iterable[str], eps: float) -> dict[str, float]:
+    """Figures of the attacks beside each other; those that there are attacks for.
+
+    Args:
+        found: adversarial stores of one victim, by attack.
+        single_step: names of the white-box attacks of one step.
+        black_box: names of those that see no gradient.
+        eps: the budget.
+    """
+    white = {name: store for name, store in found.items() if name not in set(black_box)}
+    steps = {name: store for name, store in white.items() if name in set(single_step)}
+    iterative = {name: store for name, store in white.items() if name not in steps}
+    black = {name: store for name, store in found.items() if name not in white}
+    figures = {}
+    if steps and iterative:
+        figures["iterative_not_weaker"] = _lead(steps, iterative, eps)
+    if black and white:
+        figures["black_box_not_stronger"] = _lead(black, white, eps)
+    if white and eligible(white).any():
+        figures["unlimited_budget_fools"] = _rate(white, "size_linf", np.inf)
+    return figures
 
 
-def _in_bounds(store: Adversarial) -> bool:
-    return bool(store.adversarial.min() >= -BOUND_SLACK and store.adversarial.max() <= 1 + BOUND_SLACK)
+def transfer_lead(found: Stores, transferred: Mapping[str, Mapping[str, float]], eps: float) -> float:
+    """Largest fooling rate of replayed examples, less that of the clips that some attack of the model's own fools.
+
+    Args:
+        found: adversarial stores of one victim, by attack.
+        transferred: metrics of the examples replayed on it, by attack.
+        eps: the budget of both, in each attack's own norm.
+    """
+    within = np.any([store.cost <= eps for store in found.values()], axis=0)
+    own = float(within[eligible(found)].mean())
+    return max(metrics["fooling_rate"] for metrics in transferred.values()) - own
 
 
-def _confirmed(store: Adversarial, predicted: npt.NDArray[np.int64]) -> bool:
-    return bool((predicted[store.success] == store.target[store.success]).all())
+def differing(stores: Iterable[Adversarial]) -> int:
+    """Number of clips that are not the same, or do not have the same target, in all stores."""
+    first, *others = stores
+    if any(len(each.clip) != len(first.clip) for each in others):
+        return max(len(each.clip) for each in [first, *others])
+    different = [(each.clip != first.clip) | (each.target != first.target) for each in others]
+    return int(np.any(different, axis=0).sum()) if different else 0
 
 
-def _measured(store: Adversarial) -> bool:
+def leaked(test: Strings, others: Strings) -> int:
+    """Number of test clips whose recording is among the others, by group."""
+    return int(np.isin(test, others).sum())
+
+
+def eligible(found: Stores) -> rates.Flags:
+    """The clips that were attacked, shape (N,): the same in every store of a victim."""
+    return next(iter(found.values())).eligible
+
+
+def worst(found: Stores, size: str) -> Images:
+    """Per clip the smallest size over the successful examples of every attack, infinite where there is none."""
+    sizes = [np.where(store.success, getattr(store, size), np.inf) for store in found.values()]
+    smallest: Images = np.min(sizes, axis=0).astype(np.float32)
+    return smallest
+
+
+def _lead(challengers: Stores, champions: Stores, eps: float) -> float:
+    """Largest lead in fooling rate, in both norms, within the budget and at any size."""
+    cases = [(size, budget) for size in SIZES.values() for budget in (eps, np.inf)]
+    return max(_rate(challengers, *case) - _rate(champions, *case) for case in cases)
+
+
+def _rate(found: Stores, size: str, budget: float) -> float:
+    sizes = worst(found, size)[eligible(found)]
+    return float((np.isfinite(sizes) & (sizes <= budget)).sum()) / max(len(sizes), 1)
+
+
+def _excess(images: Images) -> float:
+    return max(float(-images.min()), float(images.max()) - 1, 0.0) + 0.0
+
+
+def _confirmed(store: Adversarial, verdict: Integers) -> float:
+    agreeing = verdict == store.target[store.success]
+    return float(agreeing.mean()) if len(agreeing) else 1.0
+
+
+def _mismeasured(store: Adversarial) -> float:
     sizes = robustness.sizes(store.clean, store.adversarial)
-    return np.allclose(sizes.linf, store.size_linf, atol=1e-6) and np.allclose(sizes.l2, store.size_l2, atol=1e-6)
+    pairs = [(sizes.linf, store.size_linf), (sizes.l2, store.size_l2), (sizes.l1, store.size_l1)]
+    return max(float(np.abs(measured - stored).max()) for measured, stored in pairs)

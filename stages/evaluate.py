@@ -1,137 +1,108 @@
-"""Stage `evaluate`: the metrics of one model of a cell, and the tables and pictures behind them."""
+"""Stage `evaluate`: the metrics of one model of a cell, their checks, and what the report shows of it."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-import pandas as pd
-import torch
-
-from stages import cards, checkpoints, checks, console, figures, files, params, paths, robustness, stores, trials
-from stages.attacks import AttackParams
-from stages.grid import Names
+from stages import (
+    assessment,
+    attacks,
+    cards,
+    checkpoints,
+    checks,
+    console,
+    crafting,
+    exhibits,
+    files,
+    gallery,
+    params,
+    paths,
+    provenance,
+    representations,
+    results,
+    stores,
+    tables,
+    trials,
+)
+from stages.attacks import Attack, AttackParams
+from stages.audio import AudioParams
+from stages.crafting import Case
+from stages.grid import MODELS, Names
 from stages.paths import Cell
-from stages.prediction import Victim
-from stages.stores import Adversarial, Features, Integers
-
-WORST = {"worst_linf": "size_linf", "worst_l2": "size_l2"}
-
-Stores = Mapping[str, Adversarial]
+from stages.stores import Adversarial
 
 
 def main(representation: str, architecture: str, fold: str, victim: str) -> None:
-    """Write the metrics, the tables and pictures for plots, and the model card."""
+    """Write the metrics, the tables for plots, the pictures and sounds of the report, and the model card."""
     eps: float = params.read("attack", AttackParams).eps
     names: list[str] = params.read("grid.attack", Names)
+    architectures: list[str] = params.read("grid.architecture", Names)
+    sound: AudioParams = params.read("audio", AudioParams)
+    transform = representations.load(representation)
     trial = trials.begin(representation, architecture, fold)
-    cell, store, test = trial.cell, trial.store, trial.split.test
-    model = trial.victim(victim)
-    predicted = predictions(model, store.features[test])
-    found = {name: read_attack(cell, victim, name) for name in names}
+    cell, model = trial.cell, trial.victim(victim)
+    case = crafting.case(model, trial.store, trial.split.test, trial.seed)
+    found, kinds = read_attacks(cell, victim, names, case, eps)
+    baseline = read_attacks(cell, "baseline", names, case, eps)[0] if victim != "baseline" else {}
+    predicted = assessment.predictions(model, case.images)
+    heard = assessment.hear(transform, sound, model, found, case)
     metrics: dict[str, Any] = {
-        "clean": clean(predicted, store.labels[test]),
-        "adaptive": adaptive(found, predicted == store.labels[test], eps),
+        "clean": assessment.clean(case),
+        "adaptive": assessment.adaptive(found, case, eps, trial.seed),
+        "sound": heard.metrics(),
+        "transfer": {
+            f"{source.architecture}_{name}": assessment.replayed(
+                model, read_attacks(source, name, names, case, eps)[0], case
+            )
+            for source, name in sources(cell, victim, architectures)
+        },
     }
-    if victim != "baseline":
-        replayed = {name: read_attack(cell, "baseline", name) for name in names}
-        metrics["transferred"] = transferred(model, replayed, predicted, eps)
-    verdicts, again = ({name: predictions(model, each.adversarial) for name, each in found.items()} for _ in range(2))
-    metrics["checks"] = checks.run(found, verdicts, again)
-    write_plots(cell, victim, metrics, found, store, predicted, test)
-    with files.replacing(cell.metrics(victim)) as partial:
-        partial.write_text(json.dumps(metrics, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    if baseline:
+        metrics["transferred"] = assessment.transferred(model, baseline, case, predicted, eps)
+    figures = assessment.figures(trial, model, case, found, baseline, kinds, metrics, eps)
+    metrics |= {"checks": checks.judge(figures), "check_figures": figures}
+    classes = trial.store.classes
+    shown = gallery.build(model, kinds, found, gallery.typical(baseline or found), classes, eps)
+    exhibits.write(cell.exhibits(victim), [shown.exhibit(), *heard.exhibits(classes, sound.sample_rate)])
+    with files.replacing(cell.plots(victim) / "gallery.png") as partial:
+        partial.write_bytes(shown.plate())
+    tables.write(cell.plots(victim), tables.of_model(metrics, found, classes, predicted, eps))
+    results.write(cell.metrics(victim), metrics)
+    write_card(cell, victim, metrics, eps)
+
+
+def write_card(cell: Cell, victim: str, metrics: dict[str, Any], eps: float) -> None:
+    """Write the model card, with the terms of the data."""
     facts, terms = checkpoints.metadata(cell.model(victim)), paths.TERMS.read_text(encoding="utf-8")
     with files.replacing(cell.card(victim)) as partial:
         partial.write_text(cards.text(cell, victim, facts, metrics, terms, eps), encoding="utf-8")
 
 
-def read_attack(cell: Cell, victim: str, attack: str) -> Adversarial:
-    """The adversarial store of an attack on a victim of the cell."""
-    return stores.read_adversarial(cell.attack(victim, attack), cell.stage("attack", victim, attack))
+def read_attacks(
+    cell: Cell, victim: str, names: list[str], case: Case, eps: float
+) -> tuple[dict[str, Adversarial], dict[str, Attack]]:
+    """The adversarial stores of attacks on a victim, and the attacks as they were run.
+
+    Raises:
+        InputError: a store is missing or damaged, or is of other clips, targets or parameters.
+    """
+    found, kinds = {}, {}
+    for name in names:
+        path, stage = cell.attack(victim, name), cell.stage("attack", victim, name)
+        store = stores.read_adversarial(path, stage)
+        kind = attacks.load(name)
+        provenance.require_case(store, case, path, stage)
+        expected = {"attack": name, "victim": victim, "eps": eps, "norm": kind.norm}
+        provenance.require_attributes(store, expected, path, stage)
+        found[name], kinds[name] = store, provenance.require_parameters(store, kind, path, stage)
+    return found, kinds
 
 
-def predictions(victim: Victim, images: stores.Images) -> Integers:
-    """Predicted classes, shape (N,)."""
-    classes: Integers = victim.predict(torch.from_numpy(images)).cpu().numpy()
-    return classes
-
-
-def clean(predicted: Integers, labels: Integers) -> dict[str, float]:
-    """Accuracy with its interval."""
-    hits = int((predicted == labels).sum())
-    low, high = robustness.wilson(hits, len(labels))
-    return {"accuracy": hits / len(labels), "accuracy_low": low, "accuracy_high": high, "clips": len(labels)}
-
-
-def adaptive(found: Stores, correct: np.ndarray[Any, np.dtype[np.bool_]], eps: float) -> dict[str, dict[str, float]]:
-    """The metrics of each attack, and of the cheapest example of all in each norm."""
-    metrics = {
-        name: robustness.fooling_rates(store.cost, correct, store.eligible, eps)
-        | {"seconds": round(float(store.attributes["seconds"]), 1)}
-        for name, store in found.items()
-    }
-    eligible = next(iter(found.values())).eligible
-    for name, size in WORST.items():
-        seconds = round(sum(metrics[attack]["seconds"] for attack in found), 1)
-        metrics[name] = robustness.fooling_rates(worst(found, size), correct, eligible, eps) | {"seconds": seconds}
-    return metrics
-
-
-def worst(found: Stores, size: str) -> stores.Images:
-    """Per clip the smallest size over the successful examples of every attack, infinite where there is none."""
-    sizes = [np.where(store.success, getattr(store, size), np.inf) for store in found.values()]
-    smallest: stores.Images = np.min(sizes, axis=0).astype(np.float32)
-    return smallest
-
-
-def transferred(victim: Victim, replayed: Stores, predicted: Integers, eps: float) -> dict[str, dict[str, float]]:
-    """The baseline's examples within the budget, replayed on the victim; clips without one are replayed clean."""
-    metrics = {}
-    for name, store in replayed.items():
-        within = store.success & (store.cost <= eps)
-        images = np.where(within[:, None, None, None], store.adversarial, store.clean)
-        verdict = predictions(victim, images)
-        eligible = predicted == store.label
-        rates = {"robust_accuracy": float((verdict == store.label).mean())}
-        if eligible.any():
-            rates["fooling_rate"] = float((verdict[eligible] == store.target[eligible]).mean())
-        metrics[name] = rates
-    return metrics
-
-
-def write_plots(
-    cell: Cell,
-    victim: str,
-    metrics: dict[str, Any],
-    found: Stores,
-    store: Features,
-    predicted: Integers,
-    test: Integers,
-) -> None:
-    """Write the rates as a table, the fooling curves, the confusion of classes and example pictures."""
-    folder = cell.plots(victim)
-    costs = {name: each.cost for name, each in found.items()} | {
-        name: worst(found, size) for name, size in WORST.items()
-    }
-    eligible = next(iter(found.values())).eligible
-    names = np.array(store.classes)
-    confusion = pd.DataFrame({"actual": names[store.labels[test]], "predicted": names[predicted]})
-    rates = [{"attack": name, **values} for name, values in metrics["adaptive"].items()]
-    tables = {"rates": pd.DataFrame(rates), "fooling": fooling_curves(costs, eligible), "confusion": confusion}
-    for name, table in tables.items():
-        with files.replacing(folder / f"{name}.csv") as partial:
-            table.to_csv(partial, index=False, lineterminator="\n", float_format="%.6g")
-    with files.replacing(folder / "examples.png") as partial:
-        partial.write_bytes(figures.examples(found, store.classes))
-
-
-def fooling_curves(costs: Mapping[str, np.ndarray[Any, Any]], eligible: np.ndarray[Any, Any]) -> pd.DataFrame:
-    """Share of the eligible clips fooled within each budget, a column an attack; each in the attack's own norm."""
-    budgets = np.geomspace(0.001, 1, 49)
-    count = max(int(eligible.sum()), 1)
-    curves = {name: [(cost[eligible] <= budget).sum() / count for budget in budgets] for name, cost in costs.items()}
-    return pd.DataFrame({"budget": budgets, **curves})
+def sources(cell: Cell, victim: str, architectures: list[str]) -> Iterator[tuple[Cell, str]]:
+    """The other models of the grid whose examples fit: of the same representation and fold."""
+    for architecture in architectures:
+        for name in MODELS:
+            if (architecture, name) != (cell.architecture, victim):
+                yield Cell(cell.representation, architecture, cell.fold), name
 
 
 if __name__ == "__main__":

@@ -1,80 +1,229 @@
-"""Pictures for the metrics and the report."""
+"""Pictures for plots and the report: drawings as SVG, spectrograms as PNG, of equal bytes for equal numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
+from typing import Any
 
 import matplotlib
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 
-from stages.stores import Adversarial
+Image = npt.NDArray[np.floating]
 
-matplotlib.rcParams["svg.hashsalt"] = "soundproof"
+INK, FAINT, ACCENT = "#202124", "#8b8d91", "#0b7a75"
+"""Of text and of the hardened model; the page turns the first and the last into its own colours."""
 
-EXAMPLES = 2
-"""Clips shown for each attack."""
+COLOURS = {"baseline": FAINT, "hardened": ACCENT}
+DASHES = {"baseline": (0, (4, 2)), "hardened": "solid"}
 
+LABELS = {"worst_linf": "worst case, L∞", "worst_l2": "worst case, L2"}
 
-def examples(stores: Mapping[str, Adversarial], classes: tuple[str, ...]) -> bytes:
-    """A PNG: for each attack a few clips, their adversarial versions and the differences.
+SHARES = LinearSegmentedColormap.from_list("shares", [to_rgba(ACCENT, 0.07), to_rgba(ACCENT, 1.0)])
+"""Of a matrix, from nearly transparent: it lies on light and on dark paper."""
+DIFFERENCES = "RdBu_r"
+SPECTRUM = "magma"
+UNSTAMPED: Any = {"Date": None, "Creator": None}
+"""Metadata of an SVG without what differs between equal drawings."""
 
-    Shown are the clips that every attack fooled, at the median cost first; where there is no such clip, each attack's
-    own.
-    """
-    rows = [(name, store, row) for name, store in stores.items() for row in _chosen(store, stores)]
-    figure = Figure(figsize=(9, 2.2 * max(len(rows), 1)), layout="constrained")
-    axes = figure.subplots(max(len(rows), 1), 3, squeeze=False)
-    for panels, (name, store, row) in zip(axes, rows, strict=False):
-        clean, adversarial = store.clean[row, 0], store.adversarial[row, 0]
-        label, target = classes[store.label[row]], classes[store.target[row]]
-        titles = [
-            label,
-            f"{name}: {target}",
-            f"difference, max {store.size_linf[row]:.3f} ({80 * store.size_linf[row]:.1f} dB)",
-        ]
-        reach = max(float(store.size_linf[row]), 1e-6)
-        for panel, image, title in zip(panels, [clean, adversarial, adversarial - clean], titles, strict=True):
-            difference = title is titles[2]
-            limits = {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach} if difference else {"vmin": 0, "vmax": 1}
-            panel.imshow(image, origin="lower", aspect="auto", interpolation="nearest", **limits)
-            panel.set_title(title, fontsize=9)
-            panel.set_axis_off()
-    if not rows:
-        axes[0, 1].text(0.5, 0.5, "no clip was fooled", ha="center")
-    return _png(figure)
+UNNAMED: Any = {"Software": None}
+"""The same of a PNG."""
 
+MOST_NAMED = 15
+"""Classes whose names fit beside a matrix."""
 
-def _chosen(store: Adversarial, stores: Mapping[str, Adversarial]) -> list[int]:
-    everywhere = np.all([each.success for each in stores.values()], axis=0)
-    rows = np.flatnonzero(everywhere if everywhere.any() else store.success)
-    ordered = rows[np.argsort(store.label[rows], kind="stable")]
-    spread = np.linspace(0, max(len(ordered) - 1, 0), min(EXAMPLES, len(ordered)))
-    chosen: list[int] = ordered[spread.astype(int)].tolist()
-    return chosen
+matplotlib.rcParams.update(
+    {
+        "svg.hashsalt": "soundproof",
+        "svg.fonttype": "none",
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "text.color": INK,
+        "axes.edgecolor": FAINT,
+        "axes.labelcolor": INK,
+        "axes.titlesize": 9,
+        "axes.titlecolor": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+    }
+)
 
 
-def overlaid(curves: Mapping[str, pd.DataFrame], eps: float) -> bytes:
-    """A PNG of fooling rate over budget, a panel an attack, the models overlaid.
+def fooling(curves: Mapping[str, pd.DataFrame], eps: float) -> str:
+    """An SVG of fooling rate over budget, a panel an attack, the models overlaid.
 
     Args:
         curves: by model, with a column `budget` and one for each attack.
         eps: the budget that the rates are reported at.
     """
     names = [column for column in next(iter(curves.values())).columns if column != "budget"]
-    figure = Figure(figsize=(3 * len(names), 2.8), layout="constrained")
-    for panel, name in zip(figure.subplots(1, len(names), sharey=True, squeeze=False)[0], names, strict=True):
+    figure, panels = _panels(names)
+    for panel, name in zip(panels, names, strict=True):
         for model, curve in curves.items():
-            panel.semilogx(curve.budget, curve[name], label=model)
-        panel.axvline(eps, color="grey", linestyle=":", linewidth=1)
-        panel.set(title=name, xlabel="budget", ylim=(-0.02, 1.02))
-        panel.grid(alpha=0.3)
-    figure.axes[0].set_ylabel("fooling rate")
-    figure.axes[0].legend(fontsize=8)
-    return _png(figure)
+            panel.semilogx(curve.budget, curve[name], color=COLOURS[model], linestyle=DASHES[model], label=model)
+        panel.axvline(eps, color=FAINT, linestyle=":", linewidth=1)
+        panel.set(title=labelled(name), xlabel="budget", ylim=(-0.02, 1.02))
+    panels[0].set_ylabel("fooling rate")
+    panels[0].legend(frameon=False, fontsize=8, loc="upper left")
+    return _svg(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def costs(tables: Mapping[str, pd.DataFrame], attacks: Sequence[str]) -> str:
+    """An SVG of what each clip costs, a row an attack and model: a mark a clip, a bar at the median.
+
+    Args:
+        tables: by model, a row an eligible clip, a column an attack, empty where it failed.
+        attacks: the columns.
+    """
+    figure = Figure(figsize=(7, 0.7 * len(attacks) + 0.7), layout="constrained")
+    axes = figure.subplots()
+    for row, attack in enumerate(attacks):
+        for model, offset in (("baseline", 0.18), ("hardened", -0.18)):
+            values, height = tables[model][attack], -row + offset
+            fooled = values.dropna()
+            axes.scatter(
+                fooled, np.full(len(fooled), height), s=60, color=COLOURS[model], marker="|", alpha=0.45, linewidths=0.8
+            )
+            if len(fooled) * 2 >= len(values) > 0:
+                median = values.fillna(np.inf).quantile(0.5, interpolation="lower")
+                axes.plot([median] * 2, [height - 0.16, height + 0.16], color=INK, linewidth=2)
+            failed = f"{len(values) - len(fooled)} not fooled" if len(fooled) < len(values) else ""
+            axes.annotate(failed, (1, height), xycoords=("axes fraction", "data"), va="center", fontsize=7)
+    axes.set(
+        xscale="log",
+        xlabel="cost",
+        xlim=(5e-4, 1),
+        yticks=range(0, -len(attacks), -1),
+        yticklabels=[labelled(name) for name in attacks],
+    )
+    axes.tick_params(left=False)
+    return _svg(figure)
+
+
+def training(curves: Mapping[str, pd.DataFrame]) -> str:
+    """An SVG of the accuracy on training and validation clips over the epochs, a panel a model."""
+    figure, panels = _panels(list(curves))
+    for panel, (model, curve) in zip(panels, curves.items(), strict=True):
+        panel.plot(curve.epoch, curve.accuracy, color=FAINT, label="training")
+        panel.plot(curve.epoch, curve.validation_accuracy, color=INK, label="validation")
+        panel.plot(curve.epoch, curve.validation_score, color=ACCENT, linestyle=":", label="score that chooses")
+        panel.set(title=model, xlabel="epoch", ylim=(None, 1.02))
+    panels[0].set_ylabel("accuracy")
+    panels[-1].legend(frameon=False, fontsize=8, loc="lower right")
+    return _svg(figure)
+
+
+def matrices(matrices: Mapping[str, pd.DataFrame], rows: str, columns: str) -> str:
+    """An SVG of matrices of shares in [0, 1], a panel each, white where there is no number.
+
+    Args:
+        matrices: by title, labelled by class.
+        rows: what a row is.
+        columns: what a column is.
+    """
+    size = 3.2
+    figure = Figure(figsize=(size * len(matrices) + 0.8, size + 0.6), layout="constrained")
+    panels = figure.subplots(1, len(matrices), squeeze=False, sharey=True)[0]
+    for panel, (title, matrix) in zip(panels, matrices.items(), strict=True):
+        image = panel.imshow(matrix.to_numpy(np.float64), cmap=SHARES, vmin=0, vmax=_reach(matrix), aspect="equal")
+        panel.set(title=title, xlabel=columns)
+        _name_classes(panel, list(matrix.columns))
+        figure.colorbar(image, ax=panel, shrink=0.7).outline.set_visible(False)
+    panels[0].set_ylabel(rows)
+    return _svg(figure)
+
+
+def _reach(matrix: pd.DataFrame) -> float:
+    """Upper end of the colours: 1 for shares, the largest number for costs, which are far smaller."""
+    largest = float(np.nanmax(matrix.to_numpy(np.float64), initial=0.0))
+    return largest if 0 < largest < 0.5 else 1.0
+
+
+def _name_classes(panel: Axes, names: list[str]) -> None:
+    panel.spines[:].set_visible(False)
+    panel.tick_params(length=0)
+    if len(names) > MOST_NAMED:
+        panel.set(xticks=[], yticks=[])
+        return
+    panel.set_xticks(range(len(names)), names, rotation=90)
+    panel.set_yticks(range(len(names)), names)
+
+
+def labelled(attack: str) -> str:
+    """An attack's name, and that of a worst case in words."""
+    return LABELS.get(attack, attack)
+
+
+def spectrogram(image: Image) -> bytes:
+    """A PNG of an image in [0, 1], low frequencies at the bottom."""
+    return _picture(colormaps[SPECTRUM](image))
+
+
+def difference(delta: Image, reach: float) -> bytes:
+    """A PNG of a difference in [-reach, reach], white where there is none."""
+    return _picture(colormaps[DIFFERENCES](0.5 + delta / (2 * reach)))
+
+
+def _picture(colours: npt.NDArray[np.floating]) -> bytes:
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=80, metadata={"Software": None})
+    imsave(buffer, colours[:, :, :3], origin="lower", format="png", metadata=UNNAMED)
     return buffer.getvalue()
+
+
+def plate(clean: Image, label: str, budgets: Sequence[float], rows: Mapping[str, Sequence[tuple[Image, str]]]) -> bytes:
+    """A PNG: the clip, what each attack makes of it within each budget, and below each the difference.
+
+    Args:
+        clean: shape (height, width), in [0, 1].
+        label: its class.
+        budgets: one a column.
+        rows: by attack, images and what they are taken for, one a budget, or none.
+    """
+    figure = Figure(figsize=(1.9 * (len(budgets) + 1), 3.4 * len(rows)), layout="constrained")
+    axes = figure.subplots(2 * len(rows), len(budgets) + 1, squeeze=False)
+    for panel in axes.flat:
+        panel.set_axis_off()
+    for number, (attack, examples) in enumerate(rows.items()):
+        upper, lower = axes[2 * number], axes[2 * number + 1]
+        _draw(upper[0], clean, f"{attack}: {label}", cmap=SPECTRUM, vmin=0, vmax=1)
+        for column, ((image, verdict), budget) in enumerate(zip(examples, budgets, strict=False), 1):
+            _draw(upper[column], image, f"{budget:g} → {verdict}", cmap=SPECTRUM, vmin=0, vmax=1)
+            _draw(lower[column], image - clean, "", cmap=DIFFERENCES, vmin=-budget, vmax=budget)
+        if not examples:
+            upper[1].text(0, 0.5, "fooled at no size", va="center")
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=80, metadata=UNNAMED)
+    return buffer.getvalue()
+
+
+def _draw(panel: Axes, image: Image, title: str, **limits: Any) -> None:
+    panel.imshow(image, origin="lower", aspect="auto", interpolation="nearest", **limits)
+    panel.set_title(title)
+
+
+def _panels(titles: Sequence[str]) -> tuple[Figure, list[Axes]]:
+    """Small multiples, at most four in a row, of one scale upwards."""
+    lines = -(-len(titles) // 4)
+    columns = -(-len(titles) // lines)
+    figure = Figure(figsize=(2.5 * columns + 0.4, 2.2 * lines + 0.3), layout="constrained")
+    panels = list(figure.subplots(lines, columns, sharey=True, squeeze=False).flat)
+    for panel in panels[len(titles) :]:
+        panel.set_axis_off()
+    for panel in panels:
+        panel.grid(color=FAINT, alpha=0.25, linewidth=0.5)
+    return figure, panels[: len(titles)]
+
+
+def _svg(figure: Figure) -> str:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata=UNSTAMPED)
+    return buffer.getvalue().decode()

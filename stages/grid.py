@@ -9,6 +9,9 @@ from pydantic import Field
 from stages.params import Count, Name, Parameters
 from stages.paths import Cell
 
+MODELS = ("baseline", "hardened")
+"""Of every cell."""
+
 Names = Annotated[list[Name], Field(min_length=1)]
 
 

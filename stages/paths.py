@@ -13,6 +13,9 @@ METRICS = Path("metrics")
 SUMMARY = METRICS / "summary.json"
 COMPARISON = METRICS / "comparison.json"
 REPORT = METRICS / "report.html"
+TABLE = METRICS / "report.md"
+CURVES = METRICS / "curves"
+FIGURES = METRICS / "figures"
 
 
 def features(representation: str) -> Path:
@@ -70,3 +73,7 @@ class Cell:
     def plots(self, victim: str) -> Path:
         """Folder of the tables and pictures behind the metrics."""
         return METRICS / "plots" / self._folder / victim
+
+    def exhibits(self, victim: str) -> Path:
+        """Folder of the pictures and sounds that the report shows."""
+        return Path("data/exhibits") / self._folder / victim

@@ -1,132 +1,135 @@
 """Stage `report`: one summary of the grid, the comparison of both models, and a page for people."""
 
-import base64
-import json
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
 
-import jinja2
 import pandas as pd
+from pydantic import StrictBool
 
-from stages import console, figures, files, params, paths
+from stages import console, exhibits, files, page, params, paths, results, summary, tables
+from stages.checks import RULES
 from stages.console import InputError
-from stages.grid import GridParams
+from stages.grid import MODELS, GridParams
+from stages.page import Section
 from stages.params import Parameters
 from stages.paths import Cell
+from stages.results import Metrics
 
-MODELS = ("baseline", "hardened")
-TEMPLATE = Path(__file__).with_name("report.html.jinja")
-
-Metrics = dict[str, Any]
+Tree = dict[str, dict[str, Metrics]]
+"""Metrics by representation and architecture."""
 
 
 class ReportParams(Parameters):
-    """Whose metrics metrics/summary.json holds."""
+    """Whose metrics metrics/summary.json holds, and whether a failed check is an error."""
 
     model: Literal["baseline", "hardened"]
+    require_checks: StrictBool
 
 
 def main() -> None:
-    """Write metrics/summary.json, metrics/comparison.json and metrics/report.html."""
+    """Write metrics/summary.json, metrics/comparison.json, the curves for plots, and metrics/report.html."""
     grid: GridParams = params.read("grid", GridParams)
     settings: ReportParams = params.read("report", ReportParams)
     eps: float = params.read("attack.eps", params.Number)
-    means = {model: tree(grid, lambda cells, model=model: mean_over_folds(cells, model)) for model in MODELS}
-    comparison = tree(grid, lambda cells: compare(*(mean_over_folds(cells, model) for model in MODELS)))
-    write_json(paths.SUMMARY, means[settings.model])
-    write_json(paths.COMPARISON, comparison)
-    page = render(grid, means, comparison, eps)
-    with files.replacing(paths.REPORT) as partial:
-        partial.write_text(page, encoding="utf-8")
-    console.say(f"{paths.REPORT}: {len(page) / 1e6:.1f} MB")
-
-
-def tree(grid: GridParams, of: Any) -> dict[str, dict[str, Metrics]]:
-    """`{representation: {architecture: of(cells of all folds)}}`."""
-    found: dict[str, dict[str, Metrics]] = {name: {} for name in grid.representation}
-    for representation, architecture in grid.pairs():
-        found[representation][architecture] = of(grid.cells(representation, architecture))
-    return found
-
-
-def mean_over_folds(cells: list[Cell], model: str) -> Metrics:
-    """Mean of each number over the folds; a number that some fold lacks is left out."""
-    return mean([read_json(cell.metrics(model)) for cell in cells])
-
-
-def mean(trees: list[Metrics]) -> Metrics:
-    """Mean of each leaf over nested mappings, of the leaves that all have."""
-    common = [key for key in trees[0] if all(key in each for each in trees)]
-    return {key: _mean([each[key] for each in trees]) for key in common}
-
-
-def _mean(values: list[Any]) -> Any:
-    return mean(values) if isinstance(values[0], dict) else sum(values) / len(values)
-
-
-def compare(baseline: Metrics, hardened: Metrics) -> Metrics:
-    """What hardening cost and gained: differences of rates, ratios of prices (hardened over baseline)."""
-    found: Metrics = {"accuracy_drop": baseline["clean"]["accuracy"] - hardened["clean"]["accuracy"]}
-    for attack, before in baseline["adaptive"].items():
-        after = hardened["adaptive"].get(attack, {})
-        found[attack] = {}
-        if "fooling_rate" in before and "fooling_rate" in after:
-            found[attack]["fooling_drop"] = before["fooling_rate"] - after["fooling_rate"]
-        for ratio, price in (("cost_ratio", "cost_median"), ("eps90_ratio", "eps90")):
-            if before.get(price) and price in after:
-                found[attack][ratio] = after[price] / before[price]
-    return found
-
-
-def render(grid: GridParams, means: dict[str, Any], comparison: dict[str, Any], eps: float) -> str:
-    """The page, self-contained."""
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    sections = [read_section(grid, *pair) for pair in grid.pairs()]
+    if settings.require_checks:
+        require_checks(sections)
+    results.write(paths.SUMMARY, tree(sections, lambda section: summary.mean(section.metrics[settings.model])))
+    results.write(paths.COMPARISON, tree(sections, lambda section: section.comparison))
+    tables.write(
+        paths.CURVES,
+        {"fooling": tables.overlaid({model: average([each.fooling[model] for each in sections]) for model in MODELS})},
     )
-    sections = [
-        {
-            "representation": representation,
-            "architecture": architecture,
-            "baseline": means["baseline"][representation][architecture],
-            "hardened": means["hardened"][representation][architecture],
-            "comparison": comparison[representation][architecture],
-            "cells": list(_pictures(grid.cells(representation, architecture), eps)),
-        }
-        for representation, architecture in grid.pairs()
-    ]
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(sections=sections, eps=eps, attacks=[*grid.attack, "worst_linf", "worst_l2"])
+    facts = {"dataset": params.read("dataset.name", params.Name), "eps": eps, "attacks": grid.attack}
+    drawn = [page.drawings(section, eps) for section in sections]
+    write_figures(sections, drawn)
+    html = page.render(sections, drawn, facts)
+    with files.replacing(paths.REPORT) as partial:
+        partial.write_text(html, encoding="utf-8")
+    with files.replacing(paths.TABLE) as partial:
+        partial.write_text(page.markdown(sections, eps), encoding="utf-8")
+    console.say(f"{paths.REPORT}: {len(html.encode()) / 1e6:.1f} MB")
 
 
-def _pictures(cells: Iterable[Cell], eps: float) -> Iterable[dict[str, Any]]:
-    for cell in cells:
-        curves = {model: pd.read_csv(cell.plots(model) / "fooling.csv") for model in MODELS}
-        pictures = {model: _embedded((cell.plots(model) / "examples.png").read_bytes()) for model in MODELS}
-        yield {"fold": cell.fold, "curves": _embedded(figures.overlaid(curves, eps)), "examples": pictures}
+def write_figures(sections: list[Section], drawn: list[dict[str, str]]) -> None:
+    """Write each drawing of each section as `metrics/figures/<representation>-<architecture>-<name>.svg`."""
+    with files.replacing(paths.FIGURES) as partial:
+        partial.mkdir()
+        for section, drawings in zip(sections, drawn, strict=True):
+            for name, svg in drawings.items():
+                file = partial / f"{section.representation}-{section.architecture}-{name}.svg"
+                file.write_text(svg, encoding="utf-8")
 
 
-def _embedded(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
-
-
-def read_json(path: Path) -> Metrics:
-    """The metrics of a file.
+def read_section(grid: GridParams, representation: str, architecture: str) -> Section:
+    """All that there is of one representation and architecture.
 
     Raises:
-        InputError: it is missing or damaged.
+        InputError: something that `evaluate` writes is missing or damaged.
     """
-    try:
-        found: Metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error}); run `dvc repro`") from None
+    cells = grid.cells(representation, architecture)
+    first = cells[0]
+    metrics = {model: [results.read(cell.metrics(model)) for cell in cells] for model in MODELS}
+    return Section(
+        representation=representation,
+        architecture=architecture,
+        folds=[cell.fold for cell in cells],
+        metrics=metrics,
+        comparison=summary.compare(metrics["baseline"], metrics["hardened"]),
+        fooling={model: average([table(cell, model, "fooling") for cell in cells]) for model in MODELS},
+        costs={model: pd.concat([table(cell, model, "costs") for cell in cells]) for model in MODELS},
+        confusion={model: pd.concat([table(cell, model, "confusion") for cell in cells]) for model in MODELS},
+        training={model: pd.read_csv(first.curve(model)) for model in MODELS},
+        exhibits={model: exhibits.read(first.exhibits(model), first.stage("evaluate", model)) for model in MODELS},
+    )
+
+
+def table(cell: Cell, model: str, name: str) -> pd.DataFrame:
+    """A table that `evaluate` wrote.
+
+    Raises:
+        InputError: it is missing.
+    """
+    path = cell.plots(model) / f"{name}.csv"
+    if not path.exists():
+        raise InputError(f"{path} is missing; run `dvc repro {cell.stage('evaluate', model)}`")
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
+def average(curves: list[pd.DataFrame]) -> pd.DataFrame:
+    """Mean of tables of the same rows."""
+    return sum(curves[1:], curves[0]) / len(curves)
+
+
+def tree(sections: list[Section], of: Callable[[Section], Metrics]) -> Tree:
+    """`{representation: {architecture: of(section)}}`."""
+    found: Tree = {section.representation: {} for section in sections}
+    for section in sections:
+        found[section.representation][section.architecture] = of(section)
     return found
 
 
-def write_json(path: Path, values: Metrics) -> None:
-    """Write metrics, keys sorted; NaN is an error."""
-    with files.replacing(path) as partial:
-        partial.write_text(json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+def require_checks(sections: list[Section]) -> None:
+    """Stop at checks that failed.
+
+    Raises:
+        InputError: names each model and check.
+    """
+    if failed := [line for section in sections for line in _failed(section)]:
+        raise InputError("report.require_checks: checks failed:\n" + "\n".join(failed))
+
+
+def _failed(section: Section) -> Iterator[str]:
+    for model in MODELS:
+        for fold, metrics in zip(section.folds, section.metrics[model], strict=True):
+            for name in _names_of_failed(metrics["checks"]):
+                rule, figure = RULES[name], metrics["check_figures"][name]
+                where = f"{section.representation} {section.architecture} fold {fold} {model}"
+                yield f"{where}: {name}: {rule.figure} is {figure:g}, must be {rule.limit}"
+
+
+def _names_of_failed(checks: Mapping[str, int]) -> list[str]:
+    return [name for name, holds in checks.items() if name in RULES and not holds]
 
 
 if __name__ == "__main__":

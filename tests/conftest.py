@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from stages import params
+from stages import params, robustness
 from stages.compute import ComputeParams
-from stages.stores import Features
+from stages.stores import Adversarial, Features
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,4 +58,28 @@ def store(rng: np.random.Generator, clips: int = 60, classes: int = 3) -> Featur
         classes=tuple(f"class{index}" for index in range(classes)),
         representation="stft",
         parameters="{}",
+    )
+
+
+def attack_store(costs: list[float], clips: int = 6) -> Adversarial:
+    """An adversarial store of grey clips, each brightened by its cost; infinite where the attack failed."""
+    cost = np.array(costs, np.float32)
+    success = np.isfinite(cost)
+    clean = np.full((clips, 1, 8, 8), 0.5, np.float32)
+    adversarial = clean + np.where(success, cost, 0)[:, None, None, None].astype(np.float32)
+    sizes = robustness.sizes(clean, adversarial)
+    return Adversarial(
+        clip=np.array([f"clip{i}" for i in range(clips)]),
+        label=np.zeros(clips, np.int64),
+        target=np.ones(clips, np.int64),
+        eligible=np.ones(clips, bool),
+        success=success,
+        cost=cost,
+        size_linf=sizes.linf,
+        size_l2=sizes.l2,
+        size_l1=sizes.l1,
+        queries=np.ones(clips, np.int64),
+        clean=clean,
+        adversarial=adversarial,
+        attributes={"seconds": 1.5, "norm": "linf"},
     )

@@ -83,7 +83,7 @@ def test_the_artifacts_are_there(project: Path) -> None:
     ):
         assert (project / name).stat().st_size > 0
     metrics = json.loads((project / f"metrics/{CELL}/hardened.json").read_text(encoding="utf-8"))
-    assert set(metrics) == {"clean", "adaptive", "transferred", "checks"}
+    assert set(metrics) == {"clean", "adaptive", "transferred", "transfer", "sound", "checks", "check_figures"}
     assert set(metrics["adaptive"]) == {"bim", "worst_linf", "worst_l2"}
 
 

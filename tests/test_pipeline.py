@@ -65,14 +65,21 @@ def declared(stage: str, choice: dict[str, str]) -> set[Path]:
     deps = STAGES[stage]["deps"]
     for word, name in choice.items():
         deps = [dep.replace(f"${{{word}}}", name) for dep in deps]
-    return {ROOT / dep for dep in deps if dep.startswith("stages/") and dep.endswith(".py") and "$" not in dep}
+    own = [ROOT / dep for dep in deps if dep.startswith("stages/") and "$" not in dep]
+    return {file for path in own for file in (path.rglob("*.py") if path.is_dir() else [path]) if file.suffix == ".py"}
+
+
+def chosen(stage: str, choice: dict[str, str]) -> set[Path]:
+    """Plug-in files that a stage may run: those of its choice, and all of a folder that it declares."""
+    folders = [ROOT / dep for dep in STAGES[stage]["deps"] if (ROOT / dep).is_dir() and dep.startswith("stages/")]
+    files = declared(stage, choice)
+    return {path for path in files if path.stem in choice.values() or path.parent in folders}
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_each_stage_declares_the_code_that_it_runs(stage: str) -> None:
     for choice in choices(stage):
-        chosen = [path for path in declared(stage, choice) if path.stem in choice.values()]
-        needed = closure(ROOT / f"stages/{stage}.py").union(*(closure(path) for path in chosen))
+        needed = closure(ROOT / f"stages/{stage}.py").union(*(closure(path) for path in chosen(stage, choice)))
         assert needed - declared(stage, choice) == set(), f"{stage} {choice} runs code that it does not declare"
 
 
@@ -80,8 +87,7 @@ def test_each_stage_declares_the_code_that_it_runs(stage: str) -> None:
 def test_no_stage_declares_code_that_it_never_runs(stage: str) -> None:
     ran, listed = set(), set()
     for choice in choices(stage):
-        chosen = [path for path in declared(stage, choice) if path.stem in choice.values()]
-        ran |= closure(ROOT / f"stages/{stage}.py").union(*(closure(path) for path in chosen))
+        ran |= closure(ROOT / f"stages/{stage}.py").union(*(closure(path) for path in chosen(stage, choice)))
         listed |= declared(stage, choice)
     assert listed - ran == set()
 

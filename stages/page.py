@@ -1,0 +1,241 @@
+"""The report as one page that stands alone, and its table as text."""
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from stages import figures, rates, summary
+from stages.checks import RULES, SIZES
+from stages.exhibits import Exhibit
+from stages.grid import MODELS
+from stages.results import Metrics
+
+TEMPLATE = Path(__file__).with_name("page.html.jinja")
+
+NOTHING = "\N{EN DASH}"
+"""For a number that there is not."""
+
+MAGNIFIED = 1.4
+"""Largest width of a drawing on the page, as a multiple of its own."""
+
+DETAILED = 3
+"""Sections that show pictures and sounds: those of a large grid would make too large a page."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What is told of one representation and architecture; what is by model is so in the order of `MODELS`."""
+
+    representation: str
+    architecture: str
+    folds: list[int]
+    metrics: Mapping[str, list[Metrics]]
+    """By model, a fold each."""
+    comparison: Metrics
+    fooling: Mapping[str, pd.DataFrame]
+    costs: Mapping[str, pd.DataFrame]
+    confusion: Mapping[str, pd.DataFrame]
+    training: Mapping[str, pd.DataFrame]
+    """Of the first fold."""
+    exhibits: Mapping[str, list[Exhibit]]
+    """Of the first fold."""
+
+    @property
+    def name(self) -> str:
+        """Of the models."""
+        return f"{self.architecture} on {self.representation}"
+
+    @cached_property
+    def means(self) -> dict[str, Metrics]:
+        """By model, over the folds."""
+        return {model: summary.mean(folds) for model, folds in self.metrics.items()}
+
+    def checks(self) -> Iterator[dict[str, Any]]:
+        """Each check: its rule, and by model whether it holds in every fold (None: not applicable) and its figures."""
+        for name, rule in RULES.items():
+            models = {}
+            for model, folds in self.metrics.items():
+                held = [each["checks"][name] for each in folds if name in each["checks"]]
+                figures = [each["check_figures"][name] for each in folds if name in each["checks"]]
+                models[model] = {"holds": all(held) if held else None, "figures": figures}
+            if any(each["figures"] for each in models.values()):
+                yield {"name": name, "rule": rule, "models": models}
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check of both models holds in every fold."""
+        return all(each["checks"]["passed"] for folds in self.metrics.values() for each in folds)
+
+    def shown(self, model: str, kind: str) -> list[Exhibit]:
+        """The model's exhibits of one kind."""
+        return [each for each in self.exhibits[model] if each.kind == kind]
+
+
+def render(sections: Sequence[Section], drawn: Sequence[Mapping[str, str]], facts: Mapping[str, Any]) -> str:
+    """The page, self-contained.
+
+    Args:
+        sections: at least one.
+        drawn: the drawings of each.
+        facts: `dataset`, `eps`, and `attacks`, a list of names.
+    """
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {"percent": percent, "price": price, "interval": interval, "plain": "{:.3g}".format}
+    environment.globals |= {"embedded": embedded, "MODELS": MODELS, "labelled": figures.labelled}
+    told = [
+        {"section": section, "verdict": list(verdict(section, float(facts["eps"])))}
+        | {name: inlined(svg) for name, svg in drawings.items()}
+        for section, drawings in zip(sections, drawn, strict=True)
+    ]
+    transfers = [matrix for name in _representations(sections) if (matrix := transfer(sections, name))]
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    rows = [*facts["attacks"], *SIZES]
+    html = template.render(sections=told, transfers=transfers, rows=rows, detailed=DETAILED, **facts)
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", html)
+
+
+def drawings(section: Section, eps: float) -> dict[str, str]:
+    """The section's drawings as SVG, by name."""
+    attacks = [name for name in section.fooling["baseline"].columns if name != "budget"]
+    labels = sorted(set(section.confusion["baseline"].actual) | set(section.confusion["baseline"].predicted))
+    confusion = {model: _shares(table, labels) for model, table in section.confusion.items()}
+    rate_of = {model: _rates(table, labels, eps) for model, table in section.costs.items()}
+    price_of = {model: _prices(table, labels) for model, table in section.costs.items()}
+    return {
+        "fooling": figures.fooling(section.fooling, eps),
+        "costs": figures.costs(section.costs, attacks),
+        "training": figures.training(section.training),
+        "confusion": figures.matrices(confusion, "class", "taken for"),
+        "target_rates": figures.matrices(rate_of, "class", "target"),
+        "target_costs": figures.matrices(price_of, "class", "target"),
+    }
+
+
+def _shares(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+    counts = pd.crosstab(table.actual, table.predicted).reindex(index=labels, columns=labels, fill_value=0)
+    return counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+
+
+def _rates(table: pd.DataFrame, labels: list[str], eps: float) -> pd.DataFrame:
+    within = table.assign(within=(table.worst_linf <= eps).astype(float))
+    return within.pivot_table("within", "source", "target", "mean").reindex(index=labels, columns=labels)
+
+
+def _prices(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+    filled = table.assign(cost=table.worst_linf.fillna(float("inf")))
+    found = filled.groupby(["source", "target"])["cost"].agg(lambda costs: rates.quantile(costs.to_numpy(), 0.5))
+    return found.replace(float("inf"), float("nan")).unstack().reindex(index=labels, columns=labels)
+
+
+def verdict(section: Section, eps: float) -> Iterator[str]:
+    """Three sentences: what hardening cost, what it gained within the budget, and what an attacker pays now."""
+    before, after = (section.means[model] for model in MODELS)
+    yield (
+        f"Hardening moved the accuracy on clean clips from {percent(before['clean']['accuracy'])} to "
+        f"{percent(after['clean']['accuracy'])}."
+    )
+    worst = [means["adaptive"]["worst_linf"] for means in (before, after)]
+    if all("fooling_rate" in each for each in worst):
+        first, second = (percent(each["fooling_rate"]) for each in worst)
+        yield f"Within a budget of {eps:g}, the best attack on each clip fooled {first} of them before, {second} now."
+    else:
+        yield "A model got no clip right, so that there is none to be fooled and no fooling rate."
+    yield _price_sentence(section.comparison["worst_linf"], worst[1])
+
+
+def _price_sentence(compared: Metrics, after: Metrics) -> str:
+    ceiling = (
+        f", and at any size {percent(after['fooling_ceiling'])} are still fooled" if "fooling_ceiling" in after else ""
+    )
+    if "cost_ratio" in compared:
+        return (
+            f"The attacker now needs {compared['cost_ratio']:.1f} times the perturbation for the median clip{ceiling}."
+        )
+    return f"The median clip of a model is fooled at no size, so that there is no ratio of costs{ceiling}."
+
+
+def transfer(sections: Sequence[Section], representation: str) -> dict[str, Any] | None:
+    """The examples of every model of one representation replayed on every other: rates by source, then victim."""
+    chosen = [section for section in sections if section.representation == representation]
+    names = [(section, model) for section in chosen for model in MODELS]
+    labels = [f"{section.architecture}_{model}" for section, model in names]
+    found = [[section.means[model]["transfer"].get(source, {}) for section, model in names] for source in labels]
+    return {"representation": representation, "labels": labels, "rows": list(zip(labels, found, strict=True))}
+
+
+def _representations(sections: Sequence[Section]) -> list[str]:
+    return list(dict.fromkeys(section.representation for section in sections))
+
+
+def markdown(sections: Sequence[Section], eps: float) -> str:
+    """The tables of the report, for a README."""
+    return "\n".join(line for section in sections for line in _table(section, eps))
+
+
+def _table(section: Section, eps: float) -> Iterator[str]:
+    before, after = (section.means[model] for model in MODELS)
+    yield f"{section.name}, fold {', '.join(map(str, section.folds))}\n"
+    yield "| | baseline | hardened |"
+    yield "|---|---|---|"
+    cells = " | ".join(interval(means["clean"], "accuracy") for means in (before, after))
+    yield f"| clean accuracy ({before['clean']['clips']:g} clips) | {cells} |"
+    for attack in before["adaptive"]:
+        pair = [means["adaptive"][attack] for means in (before, after)]
+        yield f"| `{attack}` fooling rate at {eps:g} | {' | '.join(interval(each, 'fooling_rate') for each in pair)} |"
+        yield f"| `{attack}` ceiling, median cost, eps90 | {' | '.join(map(_prices_of, pair))} |"
+    yield ""
+
+
+def _prices_of(metrics: Metrics) -> str:
+    prices = [price(metrics.get(name)) for name in rates.PRICES]
+    return ", ".join([percent(metrics.get("fooling_ceiling")), *prices])
+
+
+def percent(value: float | None) -> str:
+    """A share as text, a dash for none."""
+    return NOTHING if value is None else f"{100 * value:.1f} %"
+
+
+def price(value: float | None) -> str:
+    """A cost as text, a dash for none."""
+    return NOTHING if value is None else f"{value:.4f}"
+
+
+def interval(metrics: Metrics, key: str) -> str:
+    """A share with its interval, such as `8.1 % [4.2 %, 15.1 %]`."""
+    if key not in metrics:
+        return NOTHING
+    return f"{percent(metrics[key])} [{percent(metrics[f'{key}_low'])}, {percent(metrics[f'{key}_high'])}]"
+
+
+def embedded(content: bytes, kind: str) -> str:
+    """The address that holds a file itself.
+
+    Args:
+        content: of the file.
+        kind: its media type, such as `image/png`.
+    """
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def inlined(svg: str) -> Markup:
+    """A drawing as part of the page, in its colours, hidden from screen readers: the figure has words."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    # Groups are never referred to, and have the same names in every drawing.
+    body = re.sub(r'<g id="[^"]*"', "<g", body)
+    body = body.replace(figures.INK, "currentColor").replace(figures.ACCENT, "var(--accent)")
+    # Drawn by figures.py from names that matplotlib escapes.
+    width = MAGNIFIED * float(body.partition('width="')[2].partition("pt")[0])
+    opening = f'<svg aria-hidden="true" focusable="false" style="max-width: {width:.0f}pt" '
+    return Markup(body.replace("<svg ", opening, 1))  # noqa: S704

@@ -1,0 +1,105 @@
+"""Figures of checks that need the model itself: its gradients, its logits, a harder attack on a few clips."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from foolbox import TargetedMisclassification
+from foolbox.attacks import LinfProjectedGradientDescentAttack
+from torch import Tensor
+from torch.nn import functional
+
+from stages.attacks import Clips
+from stages.prediction import Victim
+
+STEPS = 20
+REL_STEPSIZE = 0.15
+"""Size of a step near the budget reported, as a share of it."""
+FINE_REL_STEPSIZE = 0.05
+"""Of a step at growing budgets: larger ones jump across the whole range."""
+RESTARTS = 2
+NEAREST = 8
+"""Clips sought again: those that lie closest beyond the budget."""
+SPREAD = 8
+"""Clips that growing budgets are tried on."""
+GROWTH = (8.0, np.inf)
+"""Budgets tried, as multiples of the one reported."""
+LIVE_SHARE = 0.1
+"""Of the bins that must have a gradient."""
+
+Sizes = npt.NDArray[np.floating]
+
+
+def of_model(victim: Victim, images: Tensor) -> dict[str, float]:
+    """Figures of the logits of test clips, shape (N, 1, height, width)."""
+    logits, again = victim.logits(images), victim.logits(images)
+    return {
+        "forward_deterministic": float((logits - again).abs().max()),
+        "logits_not_saturated": saturated(logits),
+    }
+
+
+def saturated(logits: Tensor) -> float:
+    """Share of the clips whose largest probability is 1 in float32; all, if the logits are probabilities themselves."""
+    if bool((logits >= 0).all()) and torch.allclose(logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-4):
+        return 1.0
+    return float((logits.float().softmax(1).amax(1) == 1).float().mean())
+
+
+def of_gradients(victim: Victim, clips: Clips) -> dict[str, float]:
+    """Share of the clips whose gradient is finite, and not zero in enough bins."""
+    chosen = spread(clips, SPREAD)
+    images = chosen.images.to(victim.device).requires_grad_()
+    loss = functional.cross_entropy(victim.model(images), chosen.targets.to(victim.device), reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, images)
+    flat = gradient.flatten(1)
+    alive = flat.isfinite().all(1) & ((flat != 0).float().mean(1) >= LIVE_SHARE)
+    return {"gradients_alive": float(alive.float().mean())}
+
+
+def of_effort(victim: Victim, clips: Clips, sizes: Sizes, eps: float) -> dict[str, float]:
+    """Share of the clips that more steps, from the clip and from a random start, fool within the budget anew.
+
+    Args:
+        victim: who is to be fooled.
+        clips: all that are eligible.
+        sizes: the smallest known in L-infinity for each of them, infinite where there is none.
+        eps: the budget, in L-infinity.
+    """
+    beyond = np.flatnonzero(sizes > eps)
+    nearest = beyond[np.argsort(sizes[beyond], kind="stable")[:NEAREST]]
+    if not len(nearest):
+        return {"effort_converged": 0.0}
+    chosen = clips[torch.from_numpy(nearest)]
+    starts = [False] + [True] * (RESTARTS - 1)
+    fooled = [_fooled(victim, chosen, eps, REL_STEPSIZE, random_start=start) for start in starts]
+    return {"effort_converged": int(torch.stack(fooled).any(0).sum()) / len(clips)}
+
+
+def of_budgets(victim: Victim, clips: Clips, eps: float) -> dict[str, float]:
+    """Largest fall of the fooling rate between growing budgets, and the rate at the whole range."""
+    chosen = spread(clips, SPREAD)
+    budgets = [min(eps * factor, 1.0) for factor in GROWTH]
+    found = [
+        float(_fooled(victim, chosen, budget, FINE_REL_STEPSIZE, random_start=False).float().mean())
+        for budget in budgets
+    ]
+    return {"success_grows_with_budget": _fall(found), "unlimited_budget_fools": found[-1]}
+
+
+def _fall(found: Iterable[float]) -> float:
+    values = np.array(list(found))
+    return float((np.maximum.accumulate(values) - values).max())
+
+
+def spread(clips: Clips, most: int) -> Clips:
+    """At most so many of the clips, evenly spaced."""
+    return clips[torch.linspace(0, len(clips) - 1, min(most, len(clips))).long()]
+
+
+def _fooled(victim: Victim, clips: Clips, budget: float, rel_stepsize: float, *, random_start: bool) -> Tensor:
+    attack = LinfProjectedGradientDescentAttack(steps=STEPS, rel_stepsize=rel_stepsize, random_start=random_start)
+    images, targets = clips.images.to(victim.device), clips.targets.to(victim.device)
+    examples = attack.run(victim.exposed(), images, TargetedMisclassification(targets), epsilon=budget)
+    return victim.predict(examples).cpu() == clips.targets

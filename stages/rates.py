@@ -1,0 +1,132 @@
+"""Fooling rates, prices and their intervals, from the costs of an attack."""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import special
+
+from stages import seeding
+
+Z_95 = 1.959963984540054
+"""Quantile of the normal distribution for a two-sided interval of 95 %."""
+
+RESAMPLES = 2000
+"""Of a bootstrap."""
+
+PRICES = {"cost_median": 0.5, "eps90": 0.9}
+"""Costs reported, and the share of the clips that each of them fools."""
+
+Costs = npt.NDArray[np.floating]
+Flags = npt.NDArray[np.bool_]
+Strings = npt.NDArray[np.str_]
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a rate of `hits` in `count` > 0 (Wilson 1927)."""
+    rate, spread = hits / count, Z_95**2 / count
+    centre = (rate + spread / 2) / (1 + spread)
+    half = Z_95 * sqrt(rate * (1 - rate) / count + Z_95**2 / (4 * count**2)) / (1 + spread)
+    # The ends are exact at no hit and at hits alone, where rounding would leave 1e-18.
+    return max(centre - half, 0.0) if hits else 0.0, min(centre + half, 1.0) if hits < count else 1.0
+
+
+def rate(name: str, hits: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """The share of hits under `name`, with its interval; nothing of nothing."""
+    if not len(hits):
+        return {}
+    low, high = wilson(int(hits.sum()), len(hits))
+    return {name: float(hits.mean()), f"{name}_low": low, f"{name}_high": high}
+
+
+def quantile(costs: Costs, share: float) -> float:
+    """Smallest cost that at least a share of the clips does not exceed; infinite costs are failures."""
+    return float(np.quantile(costs, share, method="inverted_cdf"))
+
+
+def bootstrap(costs: Costs, share: float, seed: int) -> tuple[float, float]:
+    """95 % interval of a quantile of the costs, by the percentile bootstrap (Efron 1979); infinite where costs are.
+
+    Args:
+        costs: shape (N,), N > 0.
+        share: of the quantile.
+        seed: draws the samples: the same for the same seed, share and N.
+    """
+    draws = seeding.generator(seed, "bootstrap", len(costs)).integers(0, len(costs), (RESAMPLES, len(costs)))
+    resampled = np.quantile(costs[draws], share, axis=1, method="inverted_cdf")
+    return quantile(resampled, 0.025), quantile(resampled, 0.975)
+
+
+def prices(costs: Costs, seed: int) -> dict[str, float]:
+    """Median cost and eps90 with their intervals; a key is left out where its number is infinite."""
+    found: dict[str, float] = {}
+    for name, share in PRICES.items():
+        low, high = bootstrap(costs, share, seed)
+        found |= {name: quantile(costs, share), f"{name}_low": low, f"{name}_high": high}
+    return {name: price for name, price in found.items() if np.isfinite(price)}
+
+
+def fooling(costs: Costs, correct: Flags, eligible: Flags, eps: float, seed: int) -> dict[str, float]:
+    """The metrics of one attack; a key is left out where there is no number.
+
+    Args:
+        costs: shape (N,); infinite where the attack fails.
+        correct: clips that the victim classifies correctly, shape (N,).
+        eligible: clips that were attacked, shape (N,).
+        eps: the budget, in the norm of the costs.
+        seed: of the bootstrap.
+    """
+    within = eligible & (costs <= eps)
+    found = {"robust_accuracy": float((correct & ~within).mean()), "eligible": int(eligible.sum())}
+    if not eligible.any():
+        return found
+    found |= rate("fooling_rate", within[eligible])
+    found |= {"fooling_ceiling": float(np.isfinite(costs[eligible]).mean())}
+    return found | prices(costs[eligible], seed)
+
+
+def curves(costs: Mapping[str, Costs], eligible: Flags) -> pd.DataFrame:
+    """Share of the eligible clips fooled within each budget, up to where no attack fools more; a column an attack."""
+    budgets = np.geomspace(0.001, 1, 49)
+    found = {name: [_within(cost[eligible], budget) for budget in budgets] for name, cost in costs.items()}
+    return pd.DataFrame({"budget": budgets, **found})
+
+
+def _within(costs: Costs, budget: float) -> float:
+    return float((costs <= budget).sum()) / max(len(costs), 1)
+
+
+def class_targets(costs: Costs, eligible: Flags, labels: Strings, targets: Strings, eps: float) -> pd.DataFrame:
+    """A row for each pair of classes: `source`, `target`, `clips`, `fooling_rate`, `ceiling`, `cost_median`.
+
+    Args:
+        costs: shape (N,); infinite where the attack fails.
+        eligible: clips that were attacked, shape (N,).
+        labels: their classes, shape (N,).
+        targets: the classes asked for, shape (N,).
+        eps: the budget of `fooling_rate`.
+    """
+    table = pd.DataFrame({"source": labels, "target": targets, "cost": costs})[eligible]
+    rows = [
+        {
+            "source": source,
+            "target": target,
+            "clips": len(found),
+            "fooling_rate": _within(found.to_numpy(), eps),
+            "ceiling": _within(found.to_numpy(), 1.0),
+            "cost_median": quantile(found.to_numpy(), 0.5),
+        }
+        for (source, target), found in table.groupby(["source", "target"])["cost"]
+    ]
+    names = ["source", "target", "clips", "fooling_rate", "ceiling", "cost_median"]
+    return pd.DataFrame(rows, columns=names).replace(np.inf, np.nan)
+
+
+def over_folds(values: Sequence[float]) -> tuple[float, float]:
+    """95 % interval of the mean of at least two values, one a fold, by Student's t distribution."""
+    spread = float(np.std(values, ddof=1)) / sqrt(len(values))
+    half = float(special.stdtrit(len(values) - 1, 0.975)) * spread
+    mean = float(np.mean(values))
+    return mean - half, mean + half

@@ -1,0 +1,30 @@
+"""The metric files: JSON, keys sorted, without NaN."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from stages import files
+from stages.console import InputError
+
+Metrics = dict[str, Any]
+"""Nested mappings of numbers."""
+
+
+def read(path: Path) -> Metrics:
+    """The metrics of a file.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        found: Metrics = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error}); run `dvc repro`") from None
+    return found
+
+
+def write(path: Path, values: Metrics) -> None:
+    """Write metrics; NaN is an error."""
+    with files.replacing(path) as partial:
+        partial.write_text(json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,75 @@
+"""Means of metrics over folds, and what hardening changed."""
+
+from collections.abc import Callable, Sequence
+from math import exp, log
+from typing import Any
+
+from stages import rates
+from stages.results import Metrics
+
+DROPS = {"fooling_drop": "fooling_rate"}
+RATIOS = {"cost_ratio": "cost_median", "eps90_ratio": "eps90"}
+
+
+def mean(folds: Sequence[Metrics]) -> Metrics:
+    """Mean of each number over the folds; a number that some fold lacks is left out.
+
+    With several folds, the interval of a mean is that over the folds, not the mean of their intervals.
+    """
+    common = [key for key in folds[0] if all(key in each for each in folds)]
+    found: Metrics = {key: _mean([each[key] for each in folds]) for key in common}
+    if len(folds) > 1:
+        for key in [key for key in common if f"{key}_low" in found]:
+            low, high = rates.over_folds([each[key] for each in folds])
+            found |= {f"{key}_low": max(low, 0.0), f"{key}_high": min(high, 1.0)}
+    return found
+
+
+def _mean(values: list[Any]) -> Any:
+    return mean(values) if isinstance(values[0], dict) else sum(values) / len(values)
+
+
+def compare(baseline: Sequence[Metrics], hardened: Sequence[Metrics]) -> Metrics:
+    """What hardening cost and gained: differences of rates, ratios of prices (hardened over baseline).
+
+    Over several folds, differences are averaged and ratios too, on a log scale, with intervals over the folds; what
+    some fold lacks is left out.
+
+    Args:
+        baseline: metrics of the baseline, a fold each.
+        hardened: those of the hardened model, in the same order.
+    """
+    pairs = list(zip(baseline, hardened, strict=True))
+    cleans = [(before["clean"], after["clean"]) for before, after in pairs]
+    found = _over_folds("accuracy_drop", "accuracy", cleans, _drop)
+    for attack in baseline[0]["adaptive"]:
+        attacked = [(before["adaptive"][attack], after["adaptive"][attack]) for before, after in pairs]
+        found[attack] = {}
+        for name, key in DROPS.items():
+            found[attack] |= _over_folds(name, key, attacked, _drop)
+        for name, key in RATIOS.items():
+            logs = _over_folds(name, key, attacked, _log_ratio)
+            found[attack] |= {name: exp(value) for name, value in logs.items()}
+    return found
+
+
+def _over_folds(
+    name: str, key: str, pairs: Sequence[tuple[Metrics, Metrics]], change: Callable[[float, float], float]
+) -> Metrics:
+    """The mean of a change and, of several folds, its interval; nothing if some fold lacks the number."""
+    if not all(key in before and key in after for before, after in pairs):
+        return {}
+    values = [change(before[key], after[key]) for before, after in pairs]
+    found = {name: sum(values) / len(values)}
+    if len(values) > 1:
+        low, high = rates.over_folds(values)
+        found |= {f"{name}_low": low, f"{name}_high": high}
+    return found
+
+
+def _drop(before: float, after: float) -> float:
+    return before - after
+
+
+def _log_ratio(before: float, after: float) -> float:
+    return log(after / before)

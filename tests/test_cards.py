@@ -1,0 +1,28 @@
+"""Model cards: what a model is and how good, in Markdown that shows no harm."""
+
+from typing import Any
+
+from stages import cards
+from stages.paths import Cell
+
+
+def test_the_model_card_tells_what_it_is_and_how_good() -> None:
+    rates = {"fooling_rate": 0.5, "fooling_ceiling": 1.0, "cost_median": 0.0123}
+    metrics: dict[str, Any] = {
+        "clean": {"accuracy": 5 / 6, "accuracy_low": 0.436, "accuracy_high": 0.97, "clips": 6},
+        "adaptive": {"bim": rates},
+        "checks": {"bounds_kept": 0, "passed": 0},
+    }
+    facts = {"architecture": "resnet18", "classes": '["<b>dog</b>", "rain|snow"]', "epoch": "3 of 4"}
+    terms = "ESC-50, CC BY-NC 3.0. K. J. Piczak.\n"
+    card = cards.text(Cell("stft", "resnet18", 1), "hardened", facts, metrics, terms, 0.02)
+    lines = card.splitlines()
+    assert lines[0] == "# Hardened model: stft resnet18 fold 1"
+    assert "83.3 % [43.6 %, 97.0 %] (Wilson 95 %) of 6 clips" in card
+    assert "| attack | fooling rate | ceiling | median cost | eps90 |" in lines
+    assert lines[lines.index("| attack | fooling rate | ceiling | median cost | eps90 |") + 1].startswith("|---|---|")
+    assert "| bim | 0.5 | 1 | 0.0123 | none |" in lines
+    assert "| epoch | 3 of 4 |" in lines
+    assert '["&lt;b&gt;dog&lt;/b&gt;", "rain\\|snow"]' in card
+    assert "Checks on these numbers that failed: bounds_kept, passed." in lines
+    assert lines[-1] == "ESC-50, CC BY-NC 3.0. K. J. Piczak."

@@ -1,0 +1,161 @@
+"""Each check holds for what is right and fails for what is planted."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stages import checks, crafting, probes
+from stages.attacks import Clips
+from stages.compute import ComputeParams
+from stages.prediction import Victim
+from stages.stores import Adversarial
+from tests.conftest import attack_store, store
+
+COSTS = [0.01] * 6
+WEAK = [0.01] * 5 + [np.inf]
+
+
+def verdicts(found: dict[str, Adversarial]) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    return {name: each.target[each.success] for name, each in found.items()}
+
+
+def test_what_is_right_passes() -> None:
+    found = {"fgsm": attack_store(WEAK), "bim": attack_store(COSTS), "boundary": attack_store(COSTS)}
+    figures = checks.of_stores(found, verdicts(found)) | checks.of_attacks(found, ["fgsm"], ["boundary"], 0.02)
+    assert set(checks.judge(figures).values()) == {1}
+    assert set(figures) < set(checks.RULES)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("bounds_kept", {"adversarial": np.full((6, 1, 8, 8), 1.1, np.float32)}),
+        ("sizes_confirmed", {"size_l2": np.full(6, 0.5, np.float32)}),
+    ],
+)
+def test_what_is_stored_wrongly_fails(
+    name: str, change: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
+) -> None:
+    found = {"bim": replace(attack_store(COSTS), **change)}  # type: ignore[arg-type]
+    judged = checks.judge(checks.of_stores(found, verdicts(found)))
+    assert (judged[name], judged["passed"]) == (0, 0)
+
+
+def test_success_that_the_model_does_not_confirm() -> None:
+    found = {"bim": attack_store(COSTS)}
+    assert checks.judge(checks.of_stores(found, {"bim": found["bim"].label}))["success_confirmed"] == 0
+
+
+def test_attacks_beside_each_other() -> None:
+    strong, weak = attack_store(COSTS), attack_store(WEAK)
+    single = checks.of_attacks({"fgsm": strong, "bim": weak}, ["fgsm"], [], 0.02)
+    assert checks.judge(single)["iterative_not_weaker"] == 0
+    black = checks.of_attacks({"boundary": strong, "bim": weak}, [], ["boundary"], 0.02)
+    assert checks.judge(black)["black_box_not_stronger"] == 0
+    assert black["unlimited_budget_fools"] == pytest.approx(5 / 6)
+    assert checks.judge(black)["unlimited_budget_fools"] == 0
+    alone = checks.of_attacks({"boundary": strong}, [], ["boundary"], 0.02)
+    assert alone == {}
+
+
+def test_transfer_beside_adaptive() -> None:
+    found = {"bim": attack_store(WEAK)}
+    assert checks.transfer_lead(found, {"bim": {"fooling_rate": 1.0}}, 0.02) == pytest.approx(1 / 6)
+    assert checks.transfer_lead(found, {"bim": {"fooling_rate": 0.5}}, 0.02) < 0
+
+
+def test_clips_that_differ_and_clips_that_leak() -> None:
+    first = attack_store(COSTS)
+    moved = replace(first, target=np.array([1, 1, 0, 1, 1, 1]))
+    assert checks.differing([first, first]) == 0
+    assert checks.differing([first, moved]) == 1
+    assert checks.leaked(np.array(["a", "b"]), np.array(["b", "c"])) == 1
+
+
+class Bands(nn.Module):
+    """Takes a clip for the class whose rows are the loudest."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = self.first(images)
+        bands = [images[:, :, 10 * label : 10 * label + 8].mean(dim=(1, 2, 3)) for label in range(3)]
+        return 10 * torch.stack(bands, dim=1)
+
+    def first(self, images: Tensor) -> Tensor:
+        return images
+
+
+class Quantised(Bands):
+    def first(self, images: Tensor) -> Tensor:
+        return (4 * images).round() / 4
+
+
+class Saturated(Bands):
+    def first(self, images: Tensor) -> Tensor:
+        return 0.5 + 0.5 * torch.tanh(1000 * (images - 0.4))
+
+
+class Noisy(Bands):
+    def first(self, images: Tensor) -> Tensor:
+        return images + 0.01 * torch.randn_like(images)
+
+
+class Certain(Bands):
+    def forward(self, images: Tensor) -> Tensor:
+        return 100 * super().forward(images)
+
+
+class Probabilities(Bands):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).softmax(1)
+
+
+def probed(model: nn.Module, compute: ComputeParams, rng: np.random.Generator) -> tuple[dict[str, int], Clips]:
+    victim, made = Victim(model, compute), store(rng)
+    case = crafting.case(victim, made, np.arange(30), seed=0)
+    assert case.eligible.all()
+    clips = case.clips()
+    figures = probes.of_model(victim, torch.from_numpy(case.images)) | probes.of_gradients(victim, clips)
+    figures |= probes.of_budgets(victim, clips, 0.02) | probes.of_effort(victim, clips, np.full(30, np.inf), 0.02)
+    return checks.judge(figures), clips
+
+
+def test_a_model_that_hides_nothing_passes(compute: ComputeParams, rng: np.random.Generator) -> None:
+    assert set(probed(Bands(), compute, rng)[0].values()) == {1}
+
+
+@pytest.mark.parametrize("model", [Quantised(), Saturated()])
+def test_a_model_that_masks_its_gradients_is_caught(
+    model: nn.Module, compute: ComputeParams, rng: np.random.Generator
+) -> None:
+    judged = probed(model, compute, rng)[0]
+    assert (judged["gradients_alive"], judged["unlimited_budget_fools"], judged["passed"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (Noisy(), "forward_deterministic"),
+        (Certain(), "logits_not_saturated"),
+        (Probabilities(), "logits_not_saturated"),
+    ],
+)
+def test_other_signs_are_caught(model: nn.Module, name: str, compute: ComputeParams, rng: np.random.Generator) -> None:
+    assert probed(model, compute, rng)[0][name] == 0
+
+
+def test_an_attack_too_weak_for_the_budget_is_caught(compute: ComputeParams, rng: np.random.Generator) -> None:
+    """Within 0.4 every clip can be fooled; a search that found nothing is caught, one that found all is not."""
+    _, clips = probed(Bands(), compute, rng)
+    victim = Victim(Bands(), compute)
+    missed = probes.of_effort(victim, clips, np.full(30, np.inf), 0.4)
+    assert missed["effort_converged"] == pytest.approx(probes.NEAREST / 30)
+    assert checks.judge(missed)["effort_converged"] == 0
+    assert probes.of_effort(victim, clips, np.full(30, 0.3), 0.4)["effort_converged"] == 0
+
+
+def test_the_largest_fall_is_measured_from_the_best_so_far() -> None:
+    assert probes._fall([0.2, 0.8, 0.9]) == 0
+    assert probes._fall([0.2, 0.8, 0.5, 0.6]) == pytest.approx(0.3)

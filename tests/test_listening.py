@@ -1,0 +1,80 @@
+"""Adversarial images as sounds, and what the report is given of them."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from stages import exhibits, listening
+from stages.console import InputError
+from stages.exhibits import Exhibit
+from stages.listening import PARTS, PEAK, Heard, Rendering
+
+CLASSES = ("dog", "rain")
+
+
+def rendering(noise: float, level: float = 0.5) -> Rendering:
+    """A tone, and the same with a change `noise` times as loud."""
+    clean = (level * np.sin(np.arange(800) / 5)).astype(np.float32)
+    return Rendering(clean, (1 + noise) * clean, np.zeros((4, 4), np.float32))
+
+
+def heard(count: int) -> Heard:
+    verdicts = np.arange(count) % 2
+    clips = np.array([f"audio/{number}.wav" for number in range(count)], dtype=np.str_)
+    zeros = np.zeros(count, np.int64)
+    return Heard(["bim"] * count, [rendering(0.1)] * count, verdicts, clips, zeros, zeros + 1)
+
+
+def test_the_signal_to_noise_ratio_by_hand() -> None:
+    # A tenth of the amplitude is a hundredth of the power: 20 dB.
+    assert rendering(0.1).snr_db == pytest.approx(20, abs=1e-3)
+    assert rendering(0.0).snr_db == np.inf
+    assert rendering(0.0, level=0.0).snr_db == np.inf
+
+
+def test_sounds_are_on_one_scale_and_not_clipped() -> None:
+    quiet, loud = rendering(0.1).sounds(), rendering(3.0).sounds()
+    assert list(quiet) == list(PARTS)
+    np.testing.assert_array_equal(quiet["clean"], rendering(0.1).clean)
+    assert max(np.abs(sound).max() for sound in loud.values()) == pytest.approx(PEAK)
+    np.testing.assert_allclose(loud["adversarial"], 4 * loud["clean"], rtol=1e-5)
+
+
+def test_the_share_that_survives() -> None:
+    metrics = heard(4).metrics()
+    assert metrics["survival_rate"] == 0.5
+    assert metrics["survival_rate_low"] < 0.5 < metrics["survival_rate_high"]
+    assert metrics["snr_db_median"] == pytest.approx(20, abs=1e-3)
+    assert heard(0).metrics() == {"clips": 0}
+
+
+def test_clips_are_taken_evenly() -> None:
+    rows = listening.heard(np.arange(100, 200))
+    assert len(rows) == listening.HEARD
+    assert (rows[0], rows[-1]) == (100, 199)
+    assert listening.heard(np.zeros(0, np.int64)).size == 0
+
+
+def test_exhibits_are_read_as_written(tmp_path: Path) -> None:
+    made = list(heard(5).exhibits(CLASSES, 8000))
+    exhibits.write(tmp_path / "shown", made)
+    read = exhibits.read(tmp_path / "shown", "evaluate")
+    assert len(read) == listening.PLAYED
+    for before, after in zip(made, read, strict=True):
+        assert after.facts == before.facts
+        assert dict(after.files) == dict(before.files)
+    sound, rate = soundfile.read(BytesIO(read[0].files[read[0].facts["sounds"]["clean"]]), dtype="float32")
+    assert rate == 8000
+    np.testing.assert_allclose(sound, rendering(0.1).clean, atol=2**-14)
+
+
+def test_exhibits_that_are_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be read .*; run `dvc repro evaluate@x`"):
+        exhibits.read(tmp_path / "nothing", "evaluate@x")
+    exhibits.write(tmp_path / "shown", [Exhibit("sound", {}, {"a.flac": b"fLaC"})])
+    (tmp_path / "shown/a.flac").unlink()
+    with pytest.raises(InputError, match=r"a\.flac"):
+        exhibits.read(tmp_path / "shown", "evaluate@x")

@@ -1,0 +1,412 @@
+"""From stores to metrics to the page: through the stages themselves, on a small cell."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from math import exp
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from stages import (
+    architectures,
+    attacks,
+    checkpoints,
+    checks,
+    crafting,
+    evaluate,
+    origins,
+    page,
+    params,
+    paths,
+    probes,
+    report,
+    results,
+    robustness,
+    stores,
+    summary,
+)
+from stages.attacks import AttackParams
+from stages.compute import ComputeParams
+from stages.console import InputError
+from stages.crafting import Case
+from stages.grid import MODELS
+from stages.paths import Cell
+from stages.prediction import Victim
+from stages.stores import Adversarial, Features, Integers, Strings
+from tests.conftest import ROOT, store
+
+ATTACKS = ["fgsm", "bim"]
+FOLDS = [1, 2, 3, 4, 5]
+
+
+def set_parameters(folder: Path, changes: dict[str, str]) -> None:
+    file = folder / "params.yaml"
+    text = file.read_text(encoding="utf-8")
+    for pattern, new in changes.items():
+        text, count = re.subn(pattern, new, text, count=1, flags=re.MULTILINE)
+        assert count, pattern
+    file.write_text(text, encoding="utf-8")
+    params._document.cache_clear()
+
+
+def small(folder: Path, folds: str = "[1]") -> None:
+    set_parameters(
+        folder,
+        {
+            r"^  representation: .*": "  representation: [stft]",
+            r"^  architecture: .*": "  architecture: [resnet18]",
+            r"^  fold: \[.*": f"  fold: {folds}",
+            r"^  attack: \[.*": f"  attack: [{', '.join(ATTACKS)}]",
+            r"^  duration: .*": "  duration: 0.5",
+            r"^    rows: 64": "    rows: 32",
+            r"^  workers: .*": "  workers: 1",
+        },
+    )
+
+
+def classified(compute: ComputeParams, rng: np.random.Generator, kind: str) -> tuple[Features, torch.nn.Module]:
+    """Clips and an untrained model that gets most of them right, or none."""
+    made = store(rng)
+    torch.manual_seed(0)
+    model = architectures.build("resnet18", made.shape, 3).eval()
+    images = torch.from_numpy(made.features)
+    with torch.no_grad():
+        model[-1].fc.bias -= model(images).mean(0)  # type: ignore[index]
+    predicted = Victim(model, compute).predict(images).numpy()
+    if kind == "none right":
+        return replace(made, labels=(predicted + 1) % 3), model
+    if kind == "one class":
+        made = replace(made, folds=np.where(predicted == predicted[0], 1, made.folds % 4 + 2))
+    return replace(made, labels=np.where(np.arange(60) % 7, predicted, (predicted + 1) % 3)), model
+
+
+def attacked(case: Case, victim: Victim, features: Features, name: str, *, fools: bool) -> Adversarial:
+    """Each eligible clip replaced by another one that the victim takes for the target."""
+    predicted = victim.predict(torch.from_numpy(features.features)).numpy()
+    adversarial = case.images.copy()
+    for row in np.flatnonzero(case.eligible) if fools else []:
+        found = np.flatnonzero(predicted == case.target[row])
+        if len(found) and row % 3:
+            adversarial[row] = features.features[found[0]]
+    sizes = robustness.sizes(case.images, adversarial)
+    success = case.eligible & (sizes.linf > 0)
+    cost = np.where(success, sizes.linf, np.inf).astype(np.float32)
+    attack = attacks.load(name)
+    settings: AttackParams = params.read("attack", AttackParams)
+    attributes = {
+        "attack": name,
+        "parameters": attack.model_dump_json(),
+        "doublings": 0,
+        "eps": settings.eps,
+        "norm": attack.norm,
+        "seconds": 1.5,
+    }
+    passes = np.ones(len(cost), np.int64)
+    measured = (sizes.linf, sizes.l2, sizes.l1)
+    columns = (case.clip, case.label, case.target, case.eligible, success, cost, *measured, passes)
+    return Adversarial(*columns, case.images, adversarial, attributes)
+
+
+def build(folder: Path, kind: str) -> Cell:
+    """Write what `evaluate` reads, of one cell, into the working folder."""
+    small(folder)
+    rng = np.random.default_rng(0)
+    compute: ComputeParams = params.read("compute", ComputeParams)
+    made, model = classified(compute, rng, kind)
+    cell = Cell("stft", "resnet18", 1)
+    origin = origins.origin("stft")
+    attributes = {"classes": list(made.classes), **origin}
+    made = replace(made, parameters=origin["parameters"])
+    columns: dict[str, Strings | Integers] = {"labels": made.labels, "folds": made.folds}
+    columns |= {"clips": made.clips, "groups": made.groups}
+    stores.write_features(paths.features("stft"), columns, made.features, (1, 32, 32), attributes)
+    paths.TERMS.parent.mkdir(parents=True)
+    paths.TERMS.write_text("Noise, free of any terms.\n", encoding="utf-8")
+    for clip in made.clips:
+        (paths.RAW / str(clip)).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(paths.RAW / str(clip), rng.uniform(-0.5, 0.5, 11025), 22050, format="WAV")
+    victim = Victim(model, compute)
+    case = crafting.case(victim, made, np.flatnonzero(made.folds == 1), seed=0)
+    for name in MODELS:
+        checkpoints.write(cell.model(name), model, checkpoints.card("resnet18", made), {"seed": "0"})
+        cell.curve(name).parent.mkdir(parents=True, exist_ok=True)
+        header = "epoch,loss,accuracy,validation_accuracy,validation_score\n"
+        cell.curve(name).write_text(header + "1,1.0,0.5,0.5,0.4\n2,0.9,0.6,0.5,0.5\n", encoding="utf-8")
+        for attack in ATTACKS:
+            found = attacked(case, victim, made, attack, fools=kind != "none fooled")
+            found = replace(found, attributes={**found.attributes, "victim": name})
+            stores.write_adversarial(cell.attack(name, attack), found)
+    return cell
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "STEPS", 2)
+
+
+@pytest.fixture
+def cell(folder: Path, request: pytest.FixtureRequest) -> Cell:
+    """A cell before `evaluate`; of the kind that the test asks for, or with some clips fooled."""
+    return build(folder, getattr(request, "param", "some fooled"))
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a cell has been evaluated and reported."""
+    folder = tmp_path_factory.mktemp("reported")
+    shutil.copy(ROOT / "params.yaml", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(probes, "STEPS", 2)
+        run(build(folder, "some fooled"))
+    return folder
+
+
+@pytest.fixture
+def finished(reported: Path, folder: Path) -> Cell:
+    """A copy of it as the working folder."""
+    shutil.copytree(reported, folder, dirs_exist_ok=True)
+    params._document.cache_clear()
+    return Cell("stft", "resnet18", 1)
+
+
+def run(cell: Cell) -> dict[str, dict[str, dict[str, float]]]:
+    for victim in ("baseline", "hardened"):
+        evaluate.main(cell.representation, cell.architecture, str(cell.fold), victim)
+    report.main()
+    return results.read(cell.metrics("hardened"))
+
+
+class Page(HTMLParser):
+    """Collects addresses, pictures, headings, cells."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def words(html: str) -> str:
+    """What is read of a page, without its style and what is embedded."""
+    text = re.sub(r"<style>.*?</style>|<svg.*?</svg>|data:[^\"]*", "", html, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text))
+
+
+KINDS = {
+    "none fooled": "there is no ratio of costs, and at any size 0.0 % are still fooled",
+    "none right": "A model got no clip right, so that there is none to be fooled",
+    "one class": "at any size",
+}
+
+
+@pytest.mark.parametrize(("cell", "sentence"), KINDS.items(), indirect=["cell"], ids=KINDS)
+def test_every_kind_of_run_is_reported(cell: Cell, sentence: str) -> None:
+    metrics = run(cell)
+    html = paths.REPORT.read_text(encoding="utf-8")
+    assert sentence in words(html)
+    for file in [*Path("metrics").rglob("*.json"), *Path("metrics").rglob("*.csv"), paths.TABLE]:
+        assert not re.search(r"\b(nan|inf|Infinity)\b", file.read_text(encoding="utf-8"), re.IGNORECASE), file
+    assert not re.search(r"\b(nan|inf|None)\b", words(html))
+    assert set(metrics) == {"adaptive", "check_figures", "checks", "clean", "sound", "transfer", "transferred"}
+    assert set(metrics["adaptive"]) == {*ATTACKS, "worst_linf", "worst_l2"}
+    assert set(metrics["checks"]) == {*metrics["check_figures"], "passed"}
+
+
+@pytest.mark.usefixtures("finished")
+def test_the_page_stands_alone_and_can_be_read_by_all() -> None:
+    html = paths.REPORT.read_text(encoding="utf-8")
+    found = Page(html)
+    addresses = [value for _, each in found.tags for key in ("src", "href") if (value := each.get(key))]
+    assert all(address.startswith(("data:", "#")) for address in addresses)
+    assert "url(http" not in html
+    assert len(found.all("img")) == 2 * len(ATTACKS) * (1 + 2 * 4)
+    assert all(each["alt"] for each in found.all("img"))
+    assert all(each["aria-label"] for each in found.all("audio"))
+    assert len(found.all("audio")) == 18
+    assert all(each.get("scope") for each in found.all("th"))
+    assert {tag for tag, _ in found.tags} >= {"header", "main", "footer", "h1", "caption", "figcaption"}
+    levels = [int(tag[1]) for tag, _ in found.tags if re.fullmatch(r"h\d", tag)]
+    assert max(np.diff(levels)) == 1
+    assert "prefers-color-scheme: dark" in html
+    assert "@media print" in html
+
+
+def test_the_figures_agree(finished: Cell) -> None:
+    """Of the page, the table for the README, the summary and the metrics."""
+    metrics = results.read(finished.metrics("hardened"))
+    assert json.loads(paths.SUMMARY.read_text(encoding="utf-8"))["stft"]["resnet18"] == metrics
+    html, table = words(paths.REPORT.read_text(encoding="utf-8")), paths.TABLE.read_text(encoding="utf-8")
+    accuracy = page.interval(metrics["clean"], "accuracy")
+    assert accuracy in html
+    assert f"| {accuracy} |" in table
+    for attack in metrics["adaptive"].values():
+        assert page.percent(attack["fooling_rate"]) in html
+        assert page.interval(attack, "fooling_rate") in table
+        assert page.price(attack["cost_median"]) in html
+        assert page.price(attack["cost_median"]) in table
+
+
+def test_the_readme_tells_what_the_metrics_say() -> None:
+    table = ROOT / paths.TABLE
+    if not table.exists():
+        pytest.skip(f"{paths.TABLE} is written by `dvc repro`")
+    rows = [line for line in table.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert not [row for row in rows if row not in readme]
+
+
+def test_equal_runs_give_equal_bytes(finished: Cell) -> None:
+    """About 6 s: both evaluations and the report, again."""
+    written = [*Path("metrics").rglob("*"), *Path("data/exhibits").rglob("*")]
+    before = {file: file.read_bytes() for file in written if file.is_file()}
+    run(finished)
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_five_folds(finished: Cell, folder: Path) -> None:
+    for model in MODELS:
+        metrics = results.read(finished.metrics(model))
+        for fold in FOLDS[1:]:
+            other = Cell("stft", "resnet18", fold)
+            metrics["clean"]["accuracy"] = 0.5 + fold / 100
+            metrics["checks"] |= {"bounds_kept": int(fold != 3), "passed": int(fold != 3)}
+            results.write(other.metrics(model), metrics)
+            shutil.copytree(finished.plots(model), other.plots(model))
+    small_folds = {r"^  fold: \[.*": f"  fold: {FOLDS}"}
+    set_parameters(folder, small_folds)
+    report.main()
+    found = json.loads(paths.SUMMARY.read_text(encoding="utf-8"))["stft"]["resnet18"]
+    first = results.read(finished.metrics("hardened"))["clean"]["accuracy"]
+    assert found["clean"]["accuracy"] == pytest.approx((first + 0.52 + 0.53 + 0.54 + 0.55) / 5)
+    assert found["clean"]["accuracy_low"] < found["clean"]["accuracy"] < found["clean"]["accuracy_high"]
+    html = words(paths.REPORT.read_text(encoding="utf-8"))
+    assert "5 folds" in html
+    assert "Some checks failed" in html
+    compared = json.loads(paths.COMPARISON.read_text(encoding="utf-8"))["stft"]["resnet18"]
+    assert compared["accuracy_drop_low"] <= compared["accuracy_drop"] <= compared["accuracy_drop_high"]
+    set_parameters(folder, {r"require_checks: false": "require_checks: true"})
+    with pytest.raises(InputError, match=r"stft resnet18 fold 3 baseline: bounds_kept: .* must be at most 1e-06"):
+        report.main()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"clip": np.array(["other"] * 12)}, "holds other clips than the test clips"),
+        ({"target": np.zeros(12, np.int64)}, "holds other targets than the test clips"),
+        ({"clean": np.zeros((12, 1, 32, 32), np.float32)}, "holds other features than the test clips"),
+    ],
+)
+def test_stores_of_something_else_are_refused(
+    cell: Cell, change: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]], message: str
+) -> None:
+    file = cell.attack("hardened", "bim")
+    stores.write_adversarial(file, replace(stores.read_adversarial(file, ""), **change))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=rf"hardened/bim.h5 {message}; run `dvc repro attack@stft-resnet18-1-hardened"):
+        evaluate.main("stft", "resnet18", "1", "hardened")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"victim": "baseline"}, "has victim 'baseline', not 'hardened'"),
+        ({"eps": 0.5}, r"has eps .*0\.5.*, not 0\.02"),
+        ({"parameters": '{"steps": 3}'}, r"was made with the parameters \{'steps': 3\}, not"),
+        ({"doublings": 1}, "was made with the parameters"),
+    ],
+)
+def test_stores_of_other_parameters_are_refused(cell: Cell, change: dict[str, object], message: str) -> None:
+    file = cell.attack("hardened", "bim")
+    found = stores.read_adversarial(file, "")
+    stores.write_adversarial(file, replace(found, attributes={**found.attributes, **change}))
+    with pytest.raises(InputError, match=f"{message}.*run `dvc repro attack@stft-resnet18-1-hardened-bim`"):
+        evaluate.main("stft", "resnet18", "1", "hardened")
+    assert not Path("metrics/stft").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_metrics_that_are_missing() -> None:
+    with pytest.raises(InputError, match=r"metrics/stft/resnet18/fold1/baseline\.json cannot be read"):
+        results.read(Cell("stft", "resnet18", 1).metrics("baseline"))
+
+
+def test_means_leave_out_what_a_fold_lacks() -> None:
+    assert summary.mean([{"a": {"x": 1, "y": 2}, "b": 3}, {"a": {"x": 3}, "b": 4}]) == {"a": {"x": 2}, "b": 3.5}
+
+
+def fold(accuracy: float, rate: float, median: float) -> dict[str, dict[str, object]]:
+    attack = {"fooling_rate": rate, "cost_median": median}
+    return {"clean": {"accuracy": accuracy}, "adaptive": {"bim": attack}}
+
+
+def test_the_comparison_of_one_fold() -> None:
+    before, after = fold(0.9, 0.8, 0.01), fold(0.85, 0.1, 0.05)
+    found = summary.compare([before], [after])
+    assert found["accuracy_drop"] == pytest.approx(0.05)
+    assert found["bim"] == {"fooling_drop": pytest.approx(0.7), "cost_ratio": pytest.approx(5)}
+
+
+def test_the_comparison_of_several_folds_averages_ratios_on_a_log_scale() -> None:
+    before = [fold(0.9, 0.8, 0.01)] * 2
+    found = summary.compare(before, [fold(0.8, 0.1, 0.02), fold(0.9, 0.3, 0.08)])
+    assert found["accuracy_drop"] == pytest.approx(0.05)
+    assert found["bim"]["cost_ratio"] == pytest.approx(4)
+    # Student's t with 1 degree of freedom: 12.706; the logs differ from their mean by log 2.
+    assert found["bim"]["cost_ratio_high"] == pytest.approx(4 * exp(12.7062 * np.log(2)), rel=1e-3)
+
+
+PROBE = """<script>
+window.addEventListener("load", async () => {
+  const pictures = [...document.images].map(each => each.naturalWidth > 0);
+  const player = document.querySelector("audio");
+  let played = "no";
+  try { await player.play(); played = player.duration > 0.4 ? "yes" : "short"; }
+  catch (error) { played = String(error); }
+  const wide = document.documentElement.scrollWidth > window.innerWidth;
+  document.title = `pictures ${pictures.filter(Boolean).length}/${pictures.length} played ${played} wide ${wide}`;
+});
+</script></body>"""
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.usefixtures("finished")
+def test_a_browser_shows_and_plays_it(width: int) -> None:
+    """About 10 s: the browser's start."""
+    html = paths.REPORT.read_text(encoding="utf-8").replace("</body>", PROBE)
+    probe = paths.REPORT.with_name("probe.html").absolute()
+    probe.write_text(html.replace("style-src", "script-src 'unsafe-inline'; style-src"), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
+    options += ["--enable-logging=stderr", "--virtual-time-budget=20000", f"--window-size={width},900", "--dump-dom"]
+    done = subprocess.run(
+        ["chromium", *options, f"--user-data-dir={probe.parent / 'browser'}", probe.as_uri()],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    pictures = 2 * len(ATTACKS) * (1 + 2 * 4)
+    assert f"<title>pictures {pictures}/{pictures} played yes wide false</title>" in done.stdout
+    assert "CONSOLE" not in done.stderr
+
+
+def test_the_worst_case_takes_the_cheapest_example_of_every_clip(cell: Cell) -> None:
+    found = {name: stores.read_adversarial(cell.attack("baseline", name), "") for name in ATTACKS}
+    none = replace(found["bim"], success=np.zeros(12, bool))
+    np.testing.assert_array_equal(
+        checks.worst({"bim": found["bim"], "fgsm": none}, "size_linf"),
+        np.where(found["bim"].success, found["bim"].size_linf, np.inf),
+    )
