@@ -30,12 +30,12 @@ def descend(
     return examples
 
 
-class LinfDescent(FixedEpsilonAttack):
-    """As Foolbox's, but a clip leaves the batch as soon as it is fooled.
+MARGIN = 0.1
+"""Between the target's logit and the best other one: a verdict of low precision then holds in float32."""
 
-    It is moved once more before it leaves, by the gradient that came with the verdict: the verdict of low precision
-    is then likely to hold in float32.
-    """
+
+class LinfDescent(FixedEpsilonAttack):
+    """As Foolbox's, but a clip leaves the batch, and is moved no further, as soon as it is fooled by `MARGIN`."""
 
     distance = linf
 
@@ -79,20 +79,21 @@ class LinfDescent(FixedEpsilonAttack):
             if not len(active):
                 break
             fooled, gradient = _towards(model, examples[active], targets[active])
+            self.passes[active.cpu()] += 1
+            active, gradient = active[~fooled], gradient[~fooled]
             velocity[active] = self.momentum * velocity[active] + gradient / _l1(gradient)
             moved = examples[active] - self.rel_stepsize * epsilon[active] * velocity[active].sign()
             examples[active] = _projected(moved, inputs[active], epsilon[active])
-            self.passes[active.cpu()] += 1
-            active = active[~fooled]
         return examples
 
 
 def _towards(model: PyTorchModel, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Which images are taken for their targets, and the gradient of the targets' cross-entropy."""
+    """Which images are taken for their targets by the margin, and the gradient of the targets' cross-entropy."""
     leaf = images.detach().requires_grad_()
     logits = model(leaf)
     (gradient,) = torch.autograd.grad(functional.cross_entropy(logits, targets, reduction="sum"), leaf)
-    return logits.argmax(1) == targets, gradient
+    others = logits.scatter(1, targets[:, None], -torch.inf).amax(1)
+    return logits.gather(1, targets[:, None]).squeeze(1) - others > MARGIN, gradient
 
 
 def _projected(images: Tensor, centre: Tensor, radius: Tensor) -> Tensor:

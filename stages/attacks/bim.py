@@ -13,5 +13,5 @@ class BIM(Iterative):
     paper = "Kurakin, Goodfellow, Bengio: Adversarial Examples in the Physical World, ICLR 2017"
 
     def examples(self, model: foolbox.PyTorchModel, clips: Clips, budget: Tensor, start: Tensor) -> Tried:
-        """The images one step after they were fooled, or after the last step."""
+        """The images when they were fooled, or after the last step."""
         return self.descended(model, clips, budget, start)

@@ -19,5 +19,5 @@ class MIFGSM(Iterative):
     decay: Annotated[Number, Field(ge=0, le=1)]
 
     def examples(self, model: foolbox.PyTorchModel, clips: Clips, budget: Tensor, start: Tensor) -> Tried:
-        """The images one step after they were fooled, or after the last step."""
+        """The images when they were fooled, or after the last step."""
         return self.descended(model, clips, budget, start, momentum=self.decay)
