@@ -14,7 +14,7 @@ from stages.crafting import Case
 from stages.listening import Heard
 from stages.prediction import Victim
 from stages.representations import Representation
-from stages.stores import Images, Integers
+from stages.stores import Adversarial, Images, Integers
 from stages.trials import Trial
 
 
@@ -34,8 +34,7 @@ def clean(case: Case) -> dict[str, float]:
 def adaptive(found: Stores, case: Case, eps: float, seed: int) -> dict[str, dict[str, float]]:
     """The metrics of each attack, and of the cheapest example of all in each norm."""
     metrics = {
-        name: rates.fooling(store.cost, case.eligible, store.eligible, eps, seed)
-        | {"seconds": round(float(store.attributes["seconds"]), 1)}
+        name: rates.fooling(store.cost, case.eligible, store.eligible, eps, seed) | effort(store)
         for name, store in found.items()
     }
     seconds = round(sum(each["seconds"] for each in metrics.values()), 1)
@@ -43,6 +42,14 @@ def adaptive(found: Stores, case: Case, eps: float, seed: int) -> dict[str, dict
         costs = checks.worst(found, size)
         metrics[name] = rates.fooling(costs, case.eligible, checks.eligible(found), eps, seed) | {"seconds": seconds}
     return metrics
+
+
+def effort(store: Adversarial) -> dict[str, float]:
+    """What an attack took: seconds in all, passes a clip, and how its tuning ended."""
+    taken = {"seconds": round(float(store.attributes["seconds"]), 1)}
+    if store.eligible.any():
+        taken["passes"] = round(float(store.queries[store.eligible].mean()), 1)
+    return taken | {name: int(store.attributes[name]) for name in ("doublings", "converged")}
 
 
 def transferred(

@@ -81,5 +81,5 @@ def attack_store(costs: list[float], clips: int = 6) -> Adversarial:
         queries=np.ones(clips, np.int64),
         clean=clean,
         adversarial=adversarial,
-        attributes={"seconds": 1.5, "norm": "linf"},
+        attributes={"seconds": 1.5, "norm": "linf", "doublings": 0, "converged": True},
     )

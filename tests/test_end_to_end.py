@@ -17,6 +17,7 @@ SMALL = {
     "grid.architecture": "[resnet18]",
     "grid.attack": "[bim]",
     "datasets.synthetic.clips_per_class": "10",
+    "features.augment.variants": "1",
     "representations.stft.rows": "32",
     "representations.stft.frames": "32",
     "train.epochs": "3",
@@ -161,7 +162,7 @@ def test_everything_is_the_same_when_made_again(project: Path) -> None:
         (["stages.attack", "stft", "resnet18", "5", "baseline", "nothing"], "error: unknown name 'nothing' among"),
         (
             ["stages.train", "mfcc", "resnet18", "5"],
-            "error: data/features/mfcc.h5 is missing; run `dvc repro features@mfcc`",
+            "error: params.yaml: representations.mfcc: missing key; the keys here are: cwt, cwt_tonnetz, dwt",
         ),
     ],
 )

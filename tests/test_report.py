@@ -104,6 +104,7 @@ def attacked(case: Case, victim: Victim, features: Features, name: str, *, fools
         "attack": name,
         "parameters": attack.model_dump_json(),
         "doublings": 0,
+        "converged": True,
         "eps": settings.eps,
         "norm": attack.norm,
         "seconds": 1.5,
