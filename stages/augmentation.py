@@ -10,9 +10,7 @@ from torch import Tensor
 
 from stages import seeding
 from stages.params import Number, Parameters
-
-DYNAMIC_RANGE_DB = 80.0
-"""Of a feature: what 1 is above 0."""
+from stages.stores import DYNAMIC_RANGE_DB
 
 
 class AugmentationParams(Parameters):

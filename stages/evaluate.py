@@ -42,19 +42,18 @@ def main(representation: str, architecture: str, fold: str, victim: str) -> None
     cell, model = trial.cell, trial.victim(victim)
     case = crafting.case(model, trial.store, trial.split.test, trial.seed)
     found, kinds = read_attacks(cell, victim, names, case, eps)
-    baseline = read_attacks(cell, "baseline", names, case, eps)[0] if victim != "baseline" else {}
+    others = {
+        f"{source.architecture}_{name}": read_attacks(source, name, names, case, eps)[0]
+        for source, name in sources(cell, victim, architectures)
+    }
+    baseline = others.get(f"{architecture}_baseline", {})
     predicted = assessment.predictions(model, case.images)
     heard = assessment.hear(transform, sound, model, found, case)
     metrics: dict[str, Any] = {
         "clean": assessment.clean(case),
         "adaptive": assessment.adaptive(found, case, eps, trial.seed),
         "sound": heard.metrics(),
-        "transfer": {
-            f"{source.architecture}_{name}": assessment.replayed(
-                model, read_attacks(source, name, names, case, eps)[0], case
-            )
-            for source, name in sources(cell, victim, architectures)
-        },
+        "transfer": {source: assessment.replayed(model, stored, case) for source, stored in others.items()},
     }
     if baseline:
         metrics["transferred"] = assessment.transferred(model, baseline, case, predicted, eps)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 import torch
-from foolbox import TargetedMisclassification
+from foolbox import PyTorchModel, TargetedMisclassification
 from foolbox.attacks import LinfProjectedGradientDescentAttack
 from torch import Tensor
 from torch.nn import functional
@@ -73,16 +73,17 @@ def of_effort(victim: Victim, clips: Clips, sizes: Sizes, eps: float) -> dict[st
         return {"effort_converged": 0.0}
     chosen = clips[torch.from_numpy(nearest)]
     starts = [False] + [True] * (RESTARTS - 1)
-    fooled = [_fooled(victim, chosen, eps, REL_STEPSIZE, random_start=start) for start in starts]
+    model = victim.exposed()
+    fooled = [_fooled(victim, model, chosen, eps, REL_STEPSIZE, random_start=start) for start in starts]
     return {"effort_converged": int(torch.stack(fooled).any(0).sum()) / len(clips)}
 
 
 def of_budgets(victim: Victim, clips: Clips, eps: float) -> dict[str, float]:
     """Largest fall of the fooling rate between growing budgets, and the rate at the whole range."""
-    chosen = spread(clips, SPREAD)
+    chosen, model = spread(clips, SPREAD), victim.exposed()
     budgets = [min(eps * factor, 1.0) for factor in GROWTH]
     found = [
-        float(_fooled(victim, chosen, budget, FINE_REL_STEPSIZE, random_start=False).float().mean())
+        float(_fooled(victim, model, chosen, budget, FINE_REL_STEPSIZE, random_start=False).float().mean())
         for budget in budgets
     ]
     return {"success_grows_with_budget": _fall(found), "unlimited_budget_fools": found[-1]}
@@ -98,8 +99,10 @@ def spread(clips: Clips, most: int) -> Clips:
     return clips[torch.linspace(0, len(clips) - 1, min(most, len(clips))).long()]
 
 
-def _fooled(victim: Victim, clips: Clips, budget: float, rel_stepsize: float, *, random_start: bool) -> Tensor:
+def _fooled(
+    victim: Victim, model: PyTorchModel, clips: Clips, budget: float, rel_stepsize: float, *, random_start: bool
+) -> Tensor:
     attack = LinfProjectedGradientDescentAttack(steps=STEPS, rel_stepsize=rel_stepsize, random_start=random_start)
     images, targets = clips.images.to(victim.device), clips.targets.to(victim.device)
-    examples = attack.run(victim.exposed(), images, TargetedMisclassification(targets), epsilon=budget)
+    examples = attack.run(model, images, TargetedMisclassification(targets), epsilon=budget)
     return victim.predict(examples).cpu() == clips.targets

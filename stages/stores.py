@@ -17,6 +17,9 @@ Images = npt.NDArray[np.float32]
 Strings = npt.NDArray[np.str_]
 Integers = npt.NDArray[np.int64]
 
+DYNAMIC_RANGE_DB = 80.0
+"""Of a feature: 0 is this far below the clip's maximum, 1 is the maximum."""
+
 
 @dataclass(frozen=True)
 class Features:

@@ -10,6 +10,8 @@ from foolbox.distances import linf
 from torch import Tensor
 from torch.nn import functional
 
+from stages.attacks._gradients import lead
+
 
 def descend(
     model: PyTorchModel, images: Tensor, targets: Tensor, budget: Tensor, *, steps: int, rel_stepsize: float
@@ -92,8 +94,7 @@ def _towards(model: PyTorchModel, images: Tensor, targets: Tensor) -> tuple[Tens
     leaf = images.detach().requires_grad_()
     logits = model(leaf)
     (gradient,) = torch.autograd.grad(functional.cross_entropy(logits, targets, reduction="sum"), leaf)
-    others = logits.scatter(1, targets[:, None], -torch.inf).amax(1)
-    return logits.gather(1, targets[:, None]).squeeze(1) - others > MARGIN, gradient
+    return lead(logits, targets) > MARGIN, gradient
 
 
 def _projected(images: Tensor, centre: Tensor, radius: Tensor) -> Tensor:

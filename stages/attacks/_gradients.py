@@ -6,8 +6,19 @@ from torch import Tensor
 from torch.nn import functional
 
 
+def lead(logits: Tensor, targets: Tensor) -> Tensor:
+    """How far the target's logit is above the best other one, shape (batch,); positive where it is predicted.
+
+    Args:
+        logits: shape (batch, classes).
+        targets: shape (batch,).
+    """
+    others = logits.scatter(1, targets[:, None], -torch.inf).amax(1)
+    return logits.gather(1, targets[:, None]).squeeze(1) - others
+
+
 def margin(model: PyTorchModel, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """How far the target's logit is above the best other one, and the gradient of that.
+    """The target's lead and its gradient.
 
     Args:
         model: the victim.
@@ -15,14 +26,12 @@ def margin(model: PyTorchModel, images: Tensor, targets: Tensor) -> tuple[Tensor
         targets: shape (batch,).
 
     Returns:
-        shapes (batch,), positive where the target is predicted, and (batch, 1, height, width).
+        shapes (batch,) and (batch, 1, height, width).
     """
     leaf = images.detach().requires_grad_()
-    logits = model(leaf)
-    wanted = logits.gather(1, targets[:, None]).squeeze(1)
-    others = logits.scatter(1, targets[:, None], -torch.inf).amax(1)
-    (gradient,) = torch.autograd.grad((wanted - others).sum(), leaf)
-    return (wanted - others).detach(), gradient
+    margins = lead(model(leaf), targets)
+    (gradient,) = torch.autograd.grad(margins.sum(), leaf)
+    return margins.detach(), gradient
 
 
 def logit_slopes(model: PyTorchModel, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,11 +1,10 @@
 """DeepFool with a target (Moosavi-Dezfooli et al. 2016)."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import foolbox
 import torch
-from foolbox import PyTorchModel, TargetedMisclassification
-from foolbox.attacks.base import MinimizationAttack
+from foolbox import PyTorchModel
 from foolbox.distances import l2
 from pydantic import Field
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch import Tensor
 from stages.attacks import Clips, Knowledge, Norm, Tried
 from stages.attacks._gradients import margin
 from stages.attacks._minimum_norm import MinimumNorm
+from stages.attacks._targeted import TargetedAttack
 from stages.params import Count, Number
 
 SLIGHTLY = 1e-4
@@ -34,13 +34,12 @@ class DeepFool(MinimumNorm):
     longest: Annotated[Number, Field(gt=0, le=1)]
 
     def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
-        """The images when the model first takes them for their targets, or after the last step."""
+        """Those of `TargetedDeepFool`."""
         attack = TargetedDeepFool(steps=self.steps, overshoot=self.overshoot, longest=self.longest)
-        examples = attack.run(model, clips.images, TargetedMisclassification(clips.targets))
-        return Tried(examples, attack.passes)
+        return attack.attempt(model, clips.images, clips.targets)
 
 
-class TargetedDeepFool(MinimizationAttack):
+class TargetedDeepFool(TargetedAttack):
     """In L2; a clip leaves the batch as soon as it is fooled."""
 
     distance = l2
@@ -54,30 +53,19 @@ class TargetedDeepFool(MinimizationAttack):
             longest: of a step, root mean square over the bins: a linearisation says little far away.
         """
         self.steps, self.overshoot, self.longest = steps, overshoot, longest
-        self.passes = torch.zeros(0, dtype=torch.int64)
 
-    def run(  # type: ignore[override]
-        self,
-        model: PyTorchModel,
-        inputs: Tensor,
-        criterion: TargetedMisclassification,
-        *,
-        early_stop: float | None = None,
-        **kwargs: Any,
-    ) -> Tensor:
-        """The perturbed images; the passes that each took are left in `passes`, shape (batch,)."""
-        targets: Tensor = criterion.target_classes.raw
-        examples = inputs.clone()
-        self.passes = torch.zeros(len(inputs), dtype=torch.int64)
-        active = torch.arange(len(inputs), device=inputs.device)
+    def attempt(self, model: PyTorchModel, images: Tensor, targets: Tensor) -> Tried:
+        """The images when the model first takes them for their targets, or after the last step."""
+        examples, passes = images.clone(), torch.zeros(len(images), dtype=torch.int64)
+        active = torch.arange(len(images), device=images.device)
         for _ in range(self.steps):
             margins, slope = margin(model, examples[active], targets[active])
-            self.passes[active.cpu()] += 1
+            passes[active.cpu()] += 1
             active, margins, slope = active[margins <= 0], margins[margins <= 0], slope[margins <= 0]
             if not len(active):
                 break
             examples[active] = (examples[active] + self._step(margins, slope)).clamp(0, 1)
-        return examples
+        return Tried(examples, passes)
 
     def _step(self, margins: Tensor, slope: Tensor) -> Tensor:
         """To where the linearised margin is zero, and a little further; shape of the slope."""

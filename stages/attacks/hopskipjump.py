@@ -1,12 +1,10 @@
 """HopSkipJump (Chen et al. 2020)."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import foolbox
 import torch
 from foolbox import PyTorchModel
-from foolbox.attacks.base import MinimizationAttack
-from foolbox.distances import l2
 from pydantic import Field
 from torch import Tensor
 
@@ -32,19 +30,17 @@ class HopSkipJump(MinimumNorm):
     probe: Annotated[Number, Field(gt=0, le=1)]
 
     def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
-        """Where the walk ends; the clean clips where there is no start."""
-        attack = BoundaryWalk(steps=self.steps, evaluations=self.evaluations, probe=self.probe)
-        return Tried(attack.run(model, clips.images, clips), attack.passes)
+        """Those of `BoundaryWalk`."""
+        walk = BoundaryWalk(steps=self.steps, evaluations=self.evaluations, probe=self.probe)
+        return walk.from_starts(model, clips)
 
 
-class BoundaryWalk(MinimizationAttack):
+class BoundaryWalk:
     """In L2, from starts and with random numbers of each clip's own; a clip without a start fails alone.
 
     Foolbox's attack draws its random numbers for the whole batch, divides gradients by the norm of the whole batch's,
     and asks about all clips until the last has found its step.
     """
-
-    distance = l2
 
     def __init__(self, *, steps: int, evaluations: int, probe: float) -> None:
         """Set the parameters.
@@ -55,39 +51,26 @@ class BoundaryWalk(MinimizationAttack):
             probe: distance of the evaluations from the boundary, share of that from the clip.
         """
         self.steps, self.evaluations, self.probe = steps, evaluations, probe
-        self.passes = torch.zeros(0, dtype=torch.int64)
 
-    def run(  # type: ignore[override]
-        self,
-        model: PyTorchModel,
-        inputs: Tensor,
-        criterion: Clips,
-        *,
-        early_stop: float | None = None,
-        **kwargs: Any,
-    ) -> Tensor:
-        """The perturbed images; the passes that each took are left in `passes`, shape (batch,).
+    def from_starts(self, model: PyTorchModel, clips: Clips) -> Tried:
+        """Where the walk ends; the clean clips where there is no start.
 
         Args:
             model: one that decides in float32.
-            inputs: shape (batch, 1, height, width), in [0, 1].
-            criterion: the clips, whose targets, seeds and starts are used.
-            early_stop: not used.
-            kwargs: none.
+            clips: on the device.
         """
-        oracle, generators = Oracle(model, criterion), criterion.generators()
-        everyone = torch.arange(len(inputs))
-        rows = everyone[oracle(criterion.starts, everyone)]
-        examples = inputs.clone()
-        examples[rows] = oracle.nearest(criterion.starts[rows], rows, HALVINGS)
+        oracle, generators = Oracle(model, clips), clips.generators()
+        everyone = torch.arange(len(clips))
+        rows = everyone[oracle(clips.starts, everyone)]
+        examples = clips.images.clone()
+        examples[rows] = oracle.nearest(clips.starts[rows], rows, HALVINGS)
         for step in range(1, self.steps + 1):
             count = round(self.evaluations * step**0.5)
-            distance = (examples[rows] - inputs[rows]).square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
+            distance = (examples[rows] - clips.images[rows]).square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
             gradient = self._gradient(oracle, examples[rows], rows, generators, count, self.probe * distance)
             moved = self._moved(oracle, examples[rows], rows, distance / step**0.5 * gradient)
             examples[rows] = oracle.nearest(moved, rows, HALVINGS)
-        self.passes = oracle.passes
-        return examples
+        return Tried(examples, oracle.passes)
 
     def _gradient(
         self,

@@ -1,11 +1,10 @@
 """Jacobian-based saliency map attack (Papernot et al. 2016), in both directions (Wiyatno and Xu 2018)."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import foolbox
 import torch
-from foolbox import PyTorchModel, TargetedMisclassification
-from foolbox.attacks.base import MinimizationAttack
+from foolbox import PyTorchModel
 from foolbox.distances import l0
 from pydantic import Field
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch import Tensor
 from stages.attacks import Clips, Knowledge, Norm, Tried
 from stages.attacks._gradients import logit_slopes, probability_slopes
 from stages.attacks._minimum_norm import MinimumNorm
+from stages.attacks._targeted import TargetedAttack
 from stages.params import Count, Number
 
 Rule = Literal["single", "pair"]
@@ -35,13 +35,12 @@ class JSMA(MinimumNorm):
     steps: Annotated[Count, Field(ge=1, le=100000)]
 
     def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
-        """The images when the model first takes them for their targets, or after the last step."""
+        """Those of `SaliencyMapAttack`."""
         attack = SaliencyMapAttack(rule=self.rule, theta=self.theta, at_once=self.at_once, steps=self.steps)
-        examples = attack.run(model, clips.images, TargetedMisclassification(clips.targets))
-        return Tried(examples, attack.passes)
+        return attack.attempt(model, clips.images, clips.targets)
 
 
-class SaliencyMapAttack(MinimizationAttack):
+class SaliencyMapAttack(TargetedAttack):
     """In L0; a clip leaves the batch when it is fooled, or when no bin is salient.
 
     A bin, or pair of bins, is salient if changing it, up or down, raises the target's output and lowers the sum of the
@@ -63,25 +62,15 @@ class SaliencyMapAttack(MinimizationAttack):
         """
         self.theta, self.at_once, self.steps = theta, at_once, steps
         self.slopes, self.choose, self.cost = RULES[rule]
-        self.passes = torch.zeros(0, dtype=torch.int64)
 
-    def run(  # type: ignore[override]
-        self,
-        model: PyTorchModel,
-        inputs: Tensor,
-        criterion: TargetedMisclassification,
-        *,
-        early_stop: float | None = None,
-        **kwargs: Any,
-    ) -> Tensor:
-        """The changed images; the passes that each took are left in `passes`, shape (batch,)."""
-        targets: Tensor = criterion.target_classes.raw
-        examples, moved = inputs.clone(), torch.zeros_like(inputs)
-        self.passes = torch.zeros(len(inputs), dtype=torch.int64)
-        active = torch.arange(len(inputs), device=inputs.device)
+    def attempt(self, model: PyTorchModel, images: Tensor, targets: Tensor) -> Tried:
+        """The images when the model first takes them for their targets, or after the last step."""
+        examples, moved = images.clone(), torch.zeros_like(images)
+        passes = torch.zeros(len(images), dtype=torch.int64)
+        active = torch.arange(len(images), device=images.device)
         for _ in range(self.steps):
             fooled, towards, others = self.slopes(model, examples[active], targets[active])
-            self.passes[active.cpu()] += self.cost
+            passes[active.cpu()] += self.cost
             change = self._change(examples[active], moved[active], towards, others)
             going = ~fooled & change.flatten(1).any(1)
             active, change = active[going], change[going]
@@ -89,7 +78,7 @@ class SaliencyMapAttack(MinimizationAttack):
                 break
             examples[active] = (examples[active] + self.theta * change).clamp(0, 1)
             moved[active] = torch.where(change == 0, moved[active], change)
-        return examples
+        return Tried(examples, passes)
 
     def _change(self, images: Tensor, moved: Tensor, towards: Tensor, others: Tensor) -> Tensor:
         """Direction in which each bin is changed, 0 for most; shape of the images."""

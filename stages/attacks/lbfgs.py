@@ -1,13 +1,12 @@
 """Box-constrained L-BFGS (Szegedy et al. 2014)."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import foolbox
 import numpy as np
 import numpy.typing as npt
 import torch
-from foolbox import PyTorchModel, TargetedMisclassification
-from foolbox.attacks.base import MinimizationAttack
+from foolbox import PyTorchModel
 from foolbox.distances import l2
 from pydantic import Field
 from scipy.optimize import minimize
@@ -16,6 +15,7 @@ from torch.nn import functional
 
 from stages.attacks import Clips, Knowledge, Norm, Tried
 from stages.attacks._minimum_norm import MinimumNorm
+from stages.attacks._targeted import TargetedAttack
 from stages.params import Count, Number
 
 GROWTH = 10.0
@@ -34,15 +34,14 @@ class LBFGS(MinimumNorm):
     initial_const: Annotated[Number, Field(gt=0)]
 
     def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
-        """The nearest minimiser that the model takes for its target; the clean clips where there is none."""
+        """Those of `LBFGSAttack`."""
         attack = LBFGSAttack(
             steps=self.steps, line_search_steps=self.line_search_steps, initial_const=self.initial_const
         )
-        examples = attack.run(model, clips.images, TargetedMisclassification(clips.targets))
-        return Tried(examples, attack.passes)
+        return attack.attempt(model, clips.images, clips.targets)
 
 
-class LBFGSAttack(MinimizationAttack):
+class LBFGSAttack(TargetedAttack):
     """In L2, clip by clip: the curvature that L-BFGS learns is a clip's own, and so is its line search."""
 
     distance = l2
@@ -56,40 +55,29 @@ class LBFGSAttack(MinimizationAttack):
             initial_const: the first.
         """
         self.steps, self.line_search_steps, self.initial_const = steps, line_search_steps, initial_const
-        self.passes = torch.zeros(0, dtype=torch.int64)
 
-    def run(  # type: ignore[override]
-        self,
-        model: PyTorchModel,
-        inputs: Tensor,
-        criterion: TargetedMisclassification,
-        *,
-        early_stop: float | None = None,
-        **kwargs: Any,
-    ) -> Tensor:
-        """The perturbed images; the passes that each took are left in `passes`, shape (batch,)."""
-        targets: Tensor = criterion.target_classes.raw
-        self.passes = torch.zeros(len(inputs), dtype=torch.int64)
-        return torch.stack([self._one(model, inputs[row], targets[row], row) for row in range(len(inputs))])
+    def attempt(self, model: PyTorchModel, images: Tensor, targets: Tensor) -> Tried:
+        """The nearest minimisers that the model takes for their targets; the images where there are none."""
+        found = [self._one(model, image, target) for image, target in zip(images, targets, strict=True)]
+        return Tried(torch.stack([example for example, _ in found]), torch.tensor([passes for _, passes in found]))
 
-    def _one(self, model: PyTorchModel, image: Tensor, target: Tensor, row: int) -> Tensor:
-        """The example of the smallest constant that fools, between growth and bisection."""
-        const, low, high, best = self.initial_const, 0.0, np.inf, image
+    def _one(self, model: PyTorchModel, image: Tensor, target: Tensor) -> tuple[Tensor, int]:
+        """The example of the smallest constant that fools, by growth and bisection, and the passes that it took."""
+        const, low, high, best, passes = self.initial_const, 0.0, np.inf, image, 0
         for _ in range(self.line_search_steps):
-            found = self._minimiser(model, image, target, const, row)
-            self.passes[row] += 1
+            found, evaluations = self._minimiser(model, image, target, const)
+            passes += evaluations + 1
             if bool(model(found[None]).argmax(1) == target):
                 high, best = const, found
             else:
                 low = const
             const = (low + high) / 2 if np.isfinite(high) else const * GROWTH
-        return best
+        return best, passes
 
-    def _minimiser(self, model: PyTorchModel, image: Tensor, target: Tensor, const: float, row: int) -> Tensor:
-        """Of the squared norm plus `const` times the cross-entropy, within [0, 1]; shape of the image."""
+    def _minimiser(self, model: PyTorchModel, image: Tensor, target: Tensor, const: float) -> tuple[Tensor, int]:
+        """Of the squared norm plus `const` times the cross-entropy, within [0, 1], and the passes that it took."""
 
         def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-            self.passes[row] += 1
             leaf = torch.from_numpy(flat).reshape(image.shape).to(image).requires_grad_()
             distance = (leaf - image).square().sum()
             value = distance + const * functional.cross_entropy(model(leaf[None]), target[None])
@@ -99,4 +87,4 @@ class LBFGSAttack(MinimizationAttack):
         start = image.flatten().cpu().numpy().astype(np.float64)
         limits = [(0.0, 1.0)] * len(start)
         solved = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits, options={"maxfun": self.steps})
-        return torch.from_numpy(solved.x).reshape(image.shape).to(image)
+        return torch.from_numpy(solved.x).reshape(image.shape).to(image), solved.nfev

@@ -8,9 +8,7 @@ import numpy.typing as npt
 
 from stages import params, plugins
 from stages.audio import Waveform
-
-FLOOR_DB = 80.0
-"""Dynamic range of a feature: 0 is this far below the clip's maximum, 1 is the maximum."""
+from stages.stores import DYNAMIC_RANGE_DB
 
 Image = npt.NDArray[np.float32]
 
@@ -52,7 +50,7 @@ class Representation(params.Parameters, ABC):
         Returns:
             shape (samples,), float32; the waveform itself, to rounding, for its own image.
         """
-        return self.amplified(waveform, sample_rate, FLOOR_DB * (image - self.image(waveform, sample_rate)))
+        return self.amplified(waveform, sample_rate, DYNAMIC_RANGE_DB * (image - self.image(waveform, sample_rate)))
 
     @abstractmethod
     def amplified(self, waveform: Waveform, sample_rate: int, change: Change) -> Waveform:
@@ -118,13 +116,13 @@ def interpolate(
 
 
 def decibels(power: npt.NDArray[Any]) -> Image:
-    """Power on the scale of a feature: 1 + 10 log10(power / max) / FLOOR_DB, clipped to [0, 1].
+    """Power on the scale of a feature: 1 + 10 log10(power / max) / DYNAMIC_RANGE_DB, clipped to [0, 1].
 
     Silence (no power anywhere) is 0 everywhere.
     """
     peak = power.max()
     if peak <= 0:
         return np.zeros(power.shape, np.float32)
-    relative = np.maximum(power / peak, 10 ** (-FLOOR_DB / 10))
-    image: Image = np.clip(1 + 10 * np.log10(relative) / FLOOR_DB, 0, 1).astype(np.float32)
+    relative = np.maximum(power / peak, 10 ** (-DYNAMIC_RANGE_DB / 10))
+    image: Image = np.clip(1 + 10 * np.log10(relative) / DYNAMIC_RANGE_DB, 0, 1).astype(np.float32)
     return image
