@@ -9,10 +9,11 @@ import joblib
 import pandas as pd
 from pydantic import Field
 
-from stages import audio, clips, console, datasets, files, params, paths, sources
+from stages import audio, clips, console, datasets, files, params, paths
 from stages.compute import ComputeParams
 from stages.console import InputError
 from stages.datasets import Clip
+from stages.fetching import sources
 from stages.params import Name, Number, Parameters
 
 MOST_NAMED = 20

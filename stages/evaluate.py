@@ -3,31 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from stages import (
-    assessment,
-    attacks,
-    cards,
-    checkpoints,
-    checks,
-    console,
-    crafting,
-    exhibits,
-    files,
-    gallery,
-    params,
-    paths,
-    provenance,
-    representations,
-    results,
-    stores,
-    tables,
-    trials,
-)
+from stages import attacks, checkpoints, console, crafting, files, params, paths, representations, stores, trials
 from stages.attacks import Attack, AttackParams
 from stages.audio import AudioParams
 from stages.crafting import Case
+from stages.evaluation import assessment, checks, provenance, results
 from stages.grid import MODELS, Names
 from stages.paths import Cell
+from stages.reporting import cards, exhibits, gallery, tables
 from stages.stores import Adversarial
 
 

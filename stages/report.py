@@ -6,14 +6,16 @@ from typing import Literal
 import pandas as pd
 from pydantic import StrictBool
 
-from stages import console, exhibits, files, page, params, paths, results, summary, tables
-from stages.checks import RULES
+from stages import console, files, params, paths
 from stages.console import InputError
+from stages.evaluation import results
+from stages.evaluation.checks import RULES
+from stages.evaluation.results import Metrics
 from stages.grid import MODELS, GridParams
-from stages.page import Section
 from stages.params import Parameters
 from stages.paths import Cell
-from stages.results import Metrics
+from stages.reporting import exhibits, page, summary, tables
+from stages.reporting.page import Section
 
 Tree = dict[str, dict[str, Metrics]]
 """Metrics by representation and architecture."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stages import archives
 from stages.console import InputError
+from stages.fetching import archives
 
 
 def zipped(path: Path, files: dict[str, bytes], mode: int = 0o644 | stat.S_IFREG) -> Path:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from stages import cards
 from stages.paths import Cell
+from stages.reporting import cards
 
 
 def test_the_model_card_tells_what_it_is_and_how_good() -> None:

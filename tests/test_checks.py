@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages import checks, crafting, probes
+from stages import crafting
 from stages.attacks import Clips
 from stages.compute import ComputeParams
+from stages.evaluation import checks, probes
 from stages.prediction import Victim
 from stages.stores import Adversarial
 from tests.conftest import attack_store, store

@@ -12,14 +12,15 @@ import pooch
 import pytest
 import soundfile
 
-from stages import datasets, download, downloads, params, paths, plugins, publications
+from stages import datasets, download, params, paths, plugins
 from stages.console import InputError
 from stages.datasets import Clip, _esc50
 from stages.datasets.esc10 import ESC10
 from stages.datasets.esc50 import ESC50
 from stages.datasets.folder import Folder
 from stages.datasets.urbansound8k import UrbanSound8K
-from stages.publications import Publication
+from stages.fetching import downloads, publications
+from stages.fetching.publications import Publication
 
 
 def write_sound(path: Path, seconds: float = 0.2) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stages import downloads, sources
 from stages.console import InputError
-from stages.downloads import READ, Patience
+from stages.fetching import downloads, sources
+from stages.fetching.downloads import READ, Patience
 
 CONTENT = bytes(range(256)) * 20_000
 QUICK = Patience(timeout=0.5, waits=(0.01, 0.01))

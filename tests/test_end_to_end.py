@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from stages import sources
+from stages.fetching import sources
 from tests.conftest import ROOT
 
 SMALL = {

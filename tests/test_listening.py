@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from stages import exhibits, listening
 from stages.console import InputError
-from stages.exhibits import Exhibit
-from stages.listening import PARTS, PEAK, Heard, Rendering
+from stages.evaluation import listening
+from stages.evaluation.listening import PARTS, PEAK, Heard, Rendering
+from stages.reporting import exhibits
+from stages.reporting.exhibits import Exhibit
 
 CLASSES = ("dog", "rain")
 

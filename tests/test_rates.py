@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import rates
+from stages.evaluation import rates
 
 
 def test_wilson_agrees_with_published_values() -> None:

@@ -18,27 +18,24 @@ from stages import (
     architectures,
     attacks,
     checkpoints,
-    checks,
     crafting,
     evaluate,
     origins,
-    page,
     params,
     paths,
-    probes,
     report,
-    results,
     robustness,
     stores,
-    summary,
 )
 from stages.attacks import AttackParams
 from stages.compute import ComputeParams
 from stages.console import InputError
 from stages.crafting import Case
+from stages.evaluation import checks, probes, results
 from stages.grid import MODELS
 from stages.paths import Cell
 from stages.prediction import Victim
+from stages.reporting import page, summary
 from stages.stores import Adversarial, Features, Integers, Strings
 from tests.conftest import ROOT, store
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from stages import files, params, plugins, publications, sources
+from stages import files, params, plugins
 from stages.console import InputError
 from stages.datasets import _tables
-from stages.publications import Publication
+from stages.fetching import publications, sources
+from stages.fetching.publications import Publication
 
 
 @dataclass(frozen=True)

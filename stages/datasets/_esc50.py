@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from stages.datasets import Clip, _tables
-from stages.publications import Publication
+from stages.fetching.publications import Publication
 
 PUBLICATION = Publication(
     title="ESC-50",

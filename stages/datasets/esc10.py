@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from stages.datasets import Clip, Recordings, _esc50, require
-from stages.publications import Publication
+from stages.fetching.publications import Publication
 
 CLASS_FOLDER = re.compile(r"\d{3} - (?P<label>.+)")
 RECORDING = re.compile(r"(?P<fold>[1-5])-(?P<group>\d+)-[A-Z]\.(ogg|wav)")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from stages.datasets import Clip, Recordings, _tables, require
-from stages.publications import Publication
+from stages.fetching.publications import Publication
 
 
 class UrbanSound8K(Recordings):

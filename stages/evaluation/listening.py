@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from stages import audio, paths, rates
+from stages import audio, paths
 from stages.audio import AudioParams, Waveform
-from stages.exhibits import Exhibit
+from stages.evaluation import rates
+from stages.reporting.exhibits import Exhibit
 from stages.representations import Image, Representation
 from stages.stores import Integers, Strings
 

@@ -12,11 +12,12 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from stages import figures, rates, summary
-from stages.checks import RULES, SIZES
-from stages.exhibits import Exhibit
+from stages.evaluation import rates
+from stages.evaluation.checks import RULES, SIZES
+from stages.evaluation.results import Metrics
 from stages.grid import MODELS
-from stages.results import Metrics
+from stages.reporting import figures, summary
+from stages.reporting.exhibits import Exhibit
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 

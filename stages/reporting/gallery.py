@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from stages import figures, robustness
+from stages import robustness
 from stages.attacks import Attack, Clips
 from stages.attacks._fixed_budget import FixedBudget
-from stages.exhibits import Exhibit
 from stages.prediction import Victim
+from stages.reporting import figures
+from stages.reporting.exhibits import Exhibit
 from stages.representations import Image
 from stages.stores import Adversarial, Images
 

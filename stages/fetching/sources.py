@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages import archives, downloads, files, paths, publications
-from stages.archives import DamagedError
+from stages import files, paths
 from stages.console import InputError
-from stages.publications import Publication
+from stages.fetching import archives, downloads, publications
+from stages.fetching.archives import DamagedError
+from stages.fetching.publications import Publication
 
 NOTHING = "dataset.source is no folder or archive on this machine\n"
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages import rates, robustness
+from stages import robustness
+from stages.evaluation import rates
 from stages.stores import Adversarial, Images, Integers, Strings
 
 Stores = Mapping[str, Adversarial]

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from stages import checks, listening, probes, rates
 from stages.attacks import Attack
 from stages.audio import AudioParams
-from stages.checks import SIZES, Stores
 from stages.crafting import Case
-from stages.listening import Heard
+from stages.evaluation import checks, listening, probes, rates
+from stages.evaluation.checks import SIZES, Stores
+from stages.evaluation.listening import Heard
 from stages.prediction import Victim
 from stages.representations import Representation
 from stages.stores import Adversarial, Images, Integers

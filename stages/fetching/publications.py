@@ -8,8 +8,8 @@ from urllib.parse import urldefrag
 import pandas as pd
 import pooch
 
-from stages.archives import DamagedError
 from stages.console import InputError, say
+from stages.fetching.archives import DamagedError
 
 MANIFESTS = Path(__file__).parent / "datasets/manifests"
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from math import exp, log
 from typing import Any
 
-from stages import rates
-from stages.results import Metrics
+from stages.evaluation import rates
+from stages.evaluation.results import Metrics
 
 DROPS = {"fooling_drop": "fooling_rate"}
 RATIOS = {"cost_ratio": "cost_median", "eps90_ratio": "eps90"}

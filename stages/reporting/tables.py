@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages import checks, files, rates
-from stages.checks import RULES, SIZES, Stores
+from stages import files
+from stages.evaluation import checks, rates
+from stages.evaluation.checks import RULES, SIZES, Stores
 from stages.stores import Integers
 
 

@@ -1,0 +1,1 @@
+"""How recordings get here: archives, downloads, copies on disk."""
