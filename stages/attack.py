@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 
-from stages import attacks, console, crafting, params, stores, trials, tuning
+from stages import attacks, console, crafting, params, processes, stores, trials, tuning
 from stages.attacks import AttackParams
 
 
@@ -12,13 +12,17 @@ def main(representation: str, architecture: str, fold: str, victim: str, attack:
     settings: AttackParams = params.read("attack", AttackParams)
     weak = attacks.load(attack)
     trial = trials.begin(representation, architecture, fold)
+    processes.join(trial.compute)
     model = trial.victim(victim)
     start = time.perf_counter()
     begins = crafting.starts(weak, model, trial.store, trial.split.train)
     validation = crafting.case(model, trial.store, trial.split.validation, trial.seed)
+    # By every process alike: its few clips hardly make more than one shard, and each rung waits for the one below.
     tuned = tuning.tune(weak, model, validation.clips(settings.tuning_clips, begins), settings)
     what = f"{attack} on the {victim} model, {trial.cell}"
-    console.say(f"{what}: {tuned.ceiling:.1%} of {tuned.clips} validation clips fooled, {tuned.doublings} doublings")
+    if processes.is_first():
+        fooled = f"{tuned.ceiling:.1%} of {tuned.clips} validation clips fooled"
+        console.say(f"{what}: {fooled}, {tuned.doublings} doublings")
     attributes = {
         "attack": attack,
         "parameters": tuned.attack.model_dump_json(),
@@ -35,8 +39,9 @@ def main(representation: str, architecture: str, fold: str, victim: str, attack:
     }
     test = crafting.case(model, trial.store, trial.split.test, trial.seed)
     found = crafting.attacked(test, begins, model, tuned.attack, settings.search, what, attributes)
-    timed = replace(found, attributes={**attributes, "seconds": time.perf_counter() - start})
-    stores.write_adversarial(trial.cell.attack(victim, attack), timed)
+    if processes.is_first():
+        timed = replace(found, attributes={**attributes, "seconds": time.perf_counter() - start})
+        stores.write_adversarial(trial.cell.attack(victim, attack), timed)
 
 
 if __name__ == "__main__":

@@ -25,5 +25,5 @@ class ComputeParams(Parameters):
 
     @property
     def processes_together(self) -> int:
-        """Number of processes that train one model together, one for each device of each machine."""
+        """Number of processes that train one model, or attack it, together, one for each device of each machine."""
         return self.devices * self.nodes

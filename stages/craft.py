@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages import attacks, console, crafting, params, stores, trials
+from stages import attacks, console, crafting, params, processes, stores, trials
 from stages.attacks import SearchParams
 from stages.params import Name, Number, Parameters
 
@@ -22,6 +22,7 @@ def main(representation: str, architecture: str, fold: str) -> None:
     settings: CraftParams = params.read("craft", CraftParams)
     attack = attacks.load(settings.attack)
     trial = trials.begin(representation, architecture, fold)
+    processes.join(trial.compute)
     victim = trial.victim("baseline")
     attributes = {
         "attack": settings.attack,
@@ -36,9 +37,10 @@ def main(representation: str, architecture: str, fold: str) -> None:
     crafted = crafting.attacked(
         training, begins, victim, attack, settings.search, what, attributes, settings.fooling_rate
     )
-    fooled = crafted.success.sum() / max(crafted.eligible.sum(), 1)
-    console.say(f"{trial.cell}: {fooled:.1%} of {crafted.eligible.sum()} eligible training clips fooled")
-    stores.write_adversarial(trial.cell.crafted(), crafted)
+    if processes.is_first():
+        fooled = crafted.success.sum() / max(crafted.eligible.sum(), 1)
+        console.say(f"{trial.cell}: {fooled:.1%} of {crafted.eligible.sum()} eligible training clips fooled")
+        stores.write_adversarial(trial.cell.crafted(), crafted)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from stages import resumption, robustness, seeding
+from stages import processes, resumption, robustness, seeding
 from stages.attacks import Attack, Clips, Found, SearchParams
 from stages.console import Progress
 from stages.prediction import Victim
@@ -91,7 +91,7 @@ def attacked(
     attributes: Mapping[str, Any],
     enough: float = 1.0,
 ) -> Adversarial:
-    """Attack the eligible clips and measure what comes of it.
+    """Attack the eligible clips, shared out among the processes, and measure what comes of it.
 
     Args:
         case: the clips.
@@ -103,7 +103,8 @@ def attacked(
         attributes: of the store.
         enough: share of the clips of a shard after which its search may end.
     """
-    clips = case.clips(starts=starts)
+    # Devices may round differently: what the first process chose holds.
+    case, attack, clips = processes.of_first((case, attack, case.clips(starts=starts)))
     made_from = (attack, search, victim.model, clips.images, clips.targets, clips.seeds, clips.starts, repr(enough))
     with resumption.scratch(what, *made_from) as scratch:
         found = _found(clips, victim, attack, search, Progress(what, len(clips)), enough, scratch)
@@ -141,15 +142,26 @@ def _found(
     scratch: Scratch,
 ) -> Found:
     """The cheapest examples, shard by shard, those that a killed run left in the scratch first."""
-    kept = scratch.read()
+    kept = processes.of_first(scratch.read())
     found = Found(**kept) if kept else Found.nothing(clips[torch.arange(0)])
-    progress.add(len(found.cost))
-    for begin in range(len(found.cost), len(clips), SHARD):
-        rows = torch.arange(begin, min(begin + SHARD, len(clips)))
-        # Foolbox's DDN draws where a gradient vanishes: not what it drew for other shards.
-        torch.manual_seed(int(clips.seeds[rows[0]]))
-        found = Found.joined([found, attack.search(victim, clips[rows], search, enough)])
-        scratch.write(vars(found))
-        progress.add(len(rows), note=f"{found.fooled.float().mean():.0%} fooled at some size")
+    if processes.is_first():
+        progress.add(len(found.cost))
+    while (done := len(found.cost)) < len(clips):
+        begin = done + processes.rank() * SHARD
+        rows = torch.arange(len(clips))[begin : begin + SHARD]
+        shards = processes.gathered(_found_at(rows, clips, victim, attack, search, enough))
+        found = Found.joined([found, *shards])
+        if processes.is_first():
+            scratch.write(vars(found))
+            progress.add(len(found.cost) - done, note=f"{found.fooled.float().mean():.0%} fooled at some size")
     progress.close()
     return found
+
+
+def _found_at(rows: Tensor, clips: Clips, victim: Victim, attack: Attack, search: SearchParams, enough: float) -> Found:
+    """The cheapest examples of one shard; none where there are more processes than shards."""
+    if not len(rows):
+        return Found.nothing(clips[rows])
+    # Foolbox's DDN draws where a gradient vanishes: not what it drew for other shards.
+    torch.manual_seed(int(clips.seeds[rows[0]]))
+    return attack.search(victim, clips[rows], search, enough)

@@ -1,7 +1,8 @@
-"""The processes that train one model together, by Lightning Fabric: one for each device."""
+"""The processes that train one model, or attack it, together, by Lightning Fabric: one for each device."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -14,27 +15,40 @@ from stages.console import InputError
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+LONGEST_WAIT = timedelta(hours=6)
+"""For another process: its clips may take it long, but GPUs do not notice one that was killed."""
+
+T = TypeVar("T")
+
+
+def join(compute: ComputeParams) -> None:
+    """Start the processes of a stage that does not train, if there are to be several; raises as `launch` does.
+
+    Afterwards "cuda" is this process's own GPU: Fabric makes it the current one.
+    """
+    _require_as_asked(compute)
+    if compute.processes_together > 1:
+        launch(compute)
+
 
 def launch(compute: ComputeParams) -> "Fabric":
     """Fabric, on this process's device and in its precision, with the other processes started.
 
-    torchrun and `fabric run` have started them already; otherwise this one starts those of its machine.
+    torchrun has started them already; otherwise this one starts those of its machine.
 
     Raises:
         InputError: the processes that were started are not those that `compute` asks for.
     """
-    from lightning_fabric import Fabric  # noqa: PLC0415 - it takes 1.5 s to import, which only training needs
+    from lightning_fabric import Fabric  # noqa: PLC0415 - it takes 1.5 s to import, which one process rarely needs
+    from lightning_fabric.strategies.ddp import DDPStrategy  # noqa: PLC0415
 
-    wanted, started = compute.processes_together, int(os.environ.get("WORLD_SIZE", "1"))
-    if started not in (1, wanted):
-        raise InputError(
-            f"{started} processes were started, but compute.devices x compute.nodes is {wanted}: make them equal"
-        )
+    _require_as_asked(compute)
+    wanted = compute.processes_together
     fabric = Fabric(
         accelerator=hardware.device(compute).type,
         devices=compute.devices,
         num_nodes=compute.nodes,
-        strategy="ddp" if wanted > 1 else "auto",
+        strategy=DDPStrategy(timeout=LONGEST_WAIT) if wanted > 1 else "auto",
         precision="bf16-mixed" if hardware.uses_bfloat16(compute) else "32-true",
     )
     if wanted > 1:
@@ -42,9 +56,39 @@ def launch(compute: ComputeParams) -> "Fabric":
     return fabric
 
 
+def _require_as_asked(compute: ComputeParams) -> None:
+    wanted, started = compute.processes_together, int(os.environ.get("WORLD_SIZE", "1"))
+    if started not in (1, wanted):
+        raise InputError(
+            f"{started} processes were started, but compute.devices x compute.nodes is {wanted}: make them equal"
+        )
+
+
+def rank() -> int:
+    """Which process this is, from 0."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
 def is_first() -> bool:
     """Whether this process is the one that writes."""
-    return not distributed.is_initialized() or distributed.get_rank() == 0
+    return rank() == 0
+
+
+def of_first(value: T) -> T:
+    """The first process's value, in all; its tensors on the CPU."""
+    values = [value]
+    if distributed.is_initialized():
+        distributed.broadcast_object_list(values)
+    return values[0]
+
+
+def gathered(value: T) -> list[T]:
+    """The value of each process, by rank, in all; its tensors on the CPU."""
+    values = [value]
+    if distributed.is_initialized():
+        values *= distributed.get_world_size()
+        distributed.all_gather_object(values, value)
+    return values
 
 
 def bare(model: nn.Module) -> nn.Module:

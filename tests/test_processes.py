@@ -1,25 +1,57 @@
-"""Several processes that train one model."""
+"""Several processes that train one model, or attack it."""
 
+import math
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from stages import architectures, hardware, learning, processes, train
+from stages import (
+    architectures,
+    attack,
+    checkpoints,
+    crafting,
+    hardware,
+    learning,
+    origins,
+    paths,
+    processes,
+    stores,
+    train,
+)
+from stages.attacks import Clips, Found, SearchParams
+from stages.attacks.fgsm import FGSM
 from stages.compute import ComputeParams
 from stages.console import InputError
+from stages.crafting import NO_STARTS
 from stages.learning import Record, Score
+from stages.paths import Cell
+from stages.prediction import Victim
 from stages.resumption import scratch
+from stages.stores import Adversarial
 from tests.conftest import ROOT, store
+from tests.test_attacks import SEARCH, network
 from tests.test_learning import taught
 
-PROGRAM = "from tests.test_processes import learn; learn(2)"
+CELL = Cell("stft", "resnet18", 1)
+
+
+def together(folder: Path, program: str) -> None:
+    """Run a program by two processes, started by torchrun, which takes some seconds."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    (folder / "program.py").write_text(program, encoding="utf-8")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "program.py"]
+    done = subprocess.run(torchrun, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def learn(devices: int) -> nn.Module:
@@ -42,19 +74,14 @@ def learn(devices: int) -> nn.Module:
 
 
 def test_two_processes_learn_what_one_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Two interpreters that load PyTorch take some seconds.
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "program.py"]
-    done = subprocess.run(torchrun, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    together(tmp_path, "from tests.test_processes import learn; learn(2)")
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"program.py", "written-0", "curve.csv", ".scratch", "model.safetensors"}
     assert list((tmp_path / ".scratch").iterdir()) == []
-    together = load_file(tmp_path / "model.safetensors")
+    weights = load_file(tmp_path / "model.safetensors")
     monkeypatch.chdir(tmp_path)
     for name, value in learn(1).state_dict().items():
-        torch.testing.assert_close(together[name], value, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=1e-5)
 
 
 def test_other_processes_than_asked_for_are_an_error(compute: ComputeParams, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,3 +94,104 @@ def test_the_bare_model_is_the_one_inside() -> None:
     model = nn.Linear(2, 2)
     assert processes.bare(model) is model
     assert processes.bare(nn.DataParallel(model)) is model
+
+
+def fooled(devices: int, what: str) -> Adversarial:
+    """Attack 100 clips, in four shards, of which the last is short."""
+    compute = ComputeParams(device="cpu", devices=devices, nodes=1, precision="float32", workers=1, batch_size=64)
+    processes.join(compute)
+    victim, made = Victim(network(), compute), store(np.random.default_rng(0), clips=100)
+    made = replace(made, labels=victim.predict(torch.from_numpy(made.features)).numpy())
+    case = crafting.case(victim, made, np.arange(100), seed=0)
+    return crafting.attacked(case, NO_STARTS, victim, FGSM(ladder={}), SEARCH, what, {})
+
+
+def counted(devices: int, what: str, killed_after: float = math.inf) -> tuple[Adversarial, list[int]]:
+    """A whole attack, or one that ends at so many shards, and the sizes of those that this process attacked."""
+    whole, tried = FGSM.search, list[int]()
+
+    def search(self: FGSM, victim: Victim, clips: Clips, search: SearchParams, enough: float = 1.0) -> Found:
+        if len(tried) == killed_after:
+            raise KeyboardInterrupt
+        tried.append(len(clips))
+        return whole(self, victim, clips, search, enough)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FGSM, "search", search)
+        return fooled(devices, what), tried
+
+
+def share() -> None:
+    """One of two processes: goes on with what one process left, and leaves something itself."""
+    found, tried = counted(2, "of one")
+    stores.write_adversarial(Path(f"{processes.rank()}-{sum(tried)}.h5"), found)
+    with suppress(KeyboardInterrupt):
+        counted(2, "of two", killed_after=1)
+
+
+def assert_same(one: Adversarial, other: Adversarial) -> None:
+    for name, values in vars(one).items():
+        if name != "attributes":
+            np.testing.assert_array_equal(getattr(other, name), values, err_msg=name)
+
+
+def test_what_some_processes_left_others_go_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    alone, tried = counted(1, "alone")
+    assert tried == [32, 32, 32, 4]
+    assert alone.success.sum() > 0
+    with pytest.raises(KeyboardInterrupt):
+        counted(1, "of one", killed_after=1)
+    together(tmp_path, "from tests.test_processes import share; share()")
+    # Shards of 32 and 32, then one of 4 and none.
+    assert {path.name for path in tmp_path.glob("*.h5")} == {"0-36.h5", "1-32.h5"}
+    for path in tmp_path.glob("*.h5"):
+        assert_same(stores.read_adversarial(path, "attack"), alone)
+    assert [path.name.split("-")[0] for path in (tmp_path / ".scratch").iterdir()] == ["of two"]
+    resumed, tried = counted(1, "of two")
+    assert tried == [32, 4]
+    assert_same(resumed, alone)
+    assert not list((tmp_path / ".scratch").iterdir())
+
+
+def attackable(folder: Path) -> None:
+    """What stage `attack` reads, of 70 test clips that the model predicts right."""
+    document = YAML(typ="safe").load((folder / "params.yaml").read_text(encoding="utf-8"))
+    document["compute"] |= {"device": "cpu", "precision": "float32"}
+    document["attack"] |= {"tuning_clips": 4, "doublings": 0}
+    document["attack"]["search"] |= {"start": 0.2, "smallest": 0.05, "tolerance": 1.0}
+    YAML().dump(document, folder / "params.yaml")
+    made = store(np.random.default_rng(0), clips=100)
+    model = architectures.build(CELL.architecture, made.shape, len(made.classes)).eval()
+    with torch.no_grad():
+        made = replace(made, labels=model(torch.from_numpy(made.features)).argmax(1).numpy())
+    columns = {
+        "labels": made.labels,
+        "folds": np.where(np.arange(100) < 70, 1, 2),
+        "clips": made.clips,
+        "groups": made.groups,
+    }
+    attributes = {"classes": list(made.classes), **origins.origin(CELL.representation)}
+    stores.write_features(paths.features(CELL.representation), columns, made.features, (1, 32, 32), attributes)
+    made = stores.read_features(paths.features(CELL.representation), "features", {})
+    checkpoints.write(CELL.model("baseline"), model, checkpoints.card(CELL.architecture, made), {})
+
+
+def test_two_processes_attack_as_one_does(folder: Path) -> None:
+    # Two interpreters that load PyTorch take some seconds.
+    attackable(folder)
+    attack.main("stft", "resnet18", "1", "baseline", "fgsm")
+    alone = stores.read_adversarial(CELL.attack("baseline", "fgsm"), "attack")
+    assert alone.eligible.sum() == 70
+    assert alone.success.sum() > 0
+    CELL.attack("baseline", "fgsm").unlink()
+    file = folder / "params.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("devices: 1", "devices: 2"), encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-m", "stages.attack", "stft", "resnet18", "1", "baseline", "fgsm"]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("validation clips fooled") == done.stderr.count("70/70 clips") == 1
+    both = stores.read_adversarial(CELL.attack("baseline", "fgsm"), "attack")
+    assert_same(both, alone)
+    assert {**both.attributes, "seconds": 0} == {**alone.attributes, "seconds": 0}
