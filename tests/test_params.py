@@ -34,7 +34,7 @@ def test_the_repositorys_own_parameters_pass() -> None:
         ("  eps: 0.02 ", "  eps: loud ", "attack.eps: .*valid number.*found 'loud'"),
         ("  eps: 0.02 ", "  eps: true ", "attack.eps: must be a number, not a truth value; found True"),
         ("  eps: 0.02 ", "  eps: .nan ", "attack.eps: .*finite number"),
-        ("  epochs: 14 ", "  epochs: 2.5 ", "train.epochs: .*integer.*found 2.5"),
+        ("  epochs: 40 ", "  epochs: 2.5 ", "train.epochs: .*integer.*found 2.5"),
         ('  source: "" ', "  #", "dataset.source: missing key"),
         ("seed: 0 ", "sead: 0 ", "seed: missing key"),
         ("seed: 0 ", "sead: 0\nseed: 0 ", "sead: unknown key; the keys here are: attack, attacks"),
@@ -70,7 +70,7 @@ def test_bad_parameters_get_one_clear_error(folder: Path, old: str, new: str, me
 
 
 def test_every_problem_is_reported_at_once(folder: Path) -> None:
-    change(folder, "  epochs: 14 ", "  epochs: 0 ")
+    change(folder, "  epochs: 40 ", "  epochs: 0 ")
     change(folder, "[resnet56]", "[resnet65]")
     with pytest.raises(InputError, match=r"(?s)train\.epochs.*resnet65"):
         check.main()
