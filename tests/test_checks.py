@@ -157,6 +157,13 @@ def test_an_attack_too_weak_for_the_budget_is_caught(compute: ComputeParams, rng
     assert probes.of_effort(victim, clips, np.full(30, 0.3), 0.4)["effort_converged"] == 0
 
 
+def test_weak_attacks_are_caught_on_large_test_folds_too(compute: ComputeParams, rng: np.random.Generator) -> None:
+    victim = Victim(Bands(), compute)
+    clips = crafting.case(victim, store(rng, clips=300), np.arange(300), seed=0).clips()
+    missed = probes.of_effort(victim, clips, np.full(300, np.inf), 0.4)
+    assert checks.judge(missed)["effort_converged"] == 0
+
+
 def test_the_largest_fall_is_measured_from_the_best_so_far() -> None:
     assert probes._fall([0.2, 0.8, 0.9]) == 0
     assert probes._fall([0.2, 0.8, 0.5, 0.6]) == pytest.approx(0.3)
