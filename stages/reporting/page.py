@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -108,7 +109,7 @@ def render(sections: Sequence[Section], drawn: Sequence[Mapping[str, str]], fact
 def drawings(section: Section, eps: float) -> dict[str, str]:
     """The section's drawings as SVG, by name."""
     attacks = [name for name in section.fooling["baseline"].columns if name != "budget"]
-    labels = sorted(set(section.confusion["baseline"].actual) | set(section.confusion["baseline"].predicted))
+    labels = _labels(section)
     confusion = {model: _shares(table, labels) for model, table in section.confusion.items()}
     rate_of = {model: _rates(table, labels, eps) for model, table in section.costs.items()}
     price_of = {model: _prices(table, labels) for model, table in section.costs.items()}
@@ -118,8 +119,20 @@ def drawings(section: Section, eps: float) -> dict[str, str]:
         "training": figures.training(section.training),
         "confusion": figures.matrices(confusion, "class", "taken for"),
         "target_rates": figures.matrices(rate_of, "class", "target"),
-        "target_costs": figures.matrices(price_of, "class", "target"),
+        "target_costs": figures.matrices(price_of, "class", "target", _dearest(price_of)),
     }
+
+
+def _labels(section: Section) -> list[str]:
+    """The classes of the clips, those that they are taken for, and those that were asked for, by both models."""
+    named = [(table.actual, table.predicted) for table in section.confusion.values()]
+    asked = [(table.source, table.target) for table in section.costs.values()]
+    return sorted({label for columns in named + asked for column in columns for label in column})
+
+
+def _dearest(matrices: Mapping[str, pd.DataFrame]) -> float:
+    """The largest number of all, 1 where there is none."""
+    return max(float(np.nanmax(each.to_numpy(np.float64), initial=0.0)) for each in matrices.values()) or 1.0
 
 
 def _shares(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
