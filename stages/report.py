@@ -15,7 +15,7 @@ from stages.evaluation.results import Metrics
 from stages.grid import MODELS, GridParams
 from stages.params import Parameters
 from stages.paths import Cell
-from stages.reporting import exhibits, page, summary, tables
+from stages.reporting import exhibits, figures, page, summary, tables
 from stages.reporting.page import Section
 
 Tree = dict[str, dict[str, Metrics]]
@@ -61,7 +61,7 @@ def write_figures(sections: list[Section], drawn: list[dict[str, str]]) -> None:
         for section, drawings in zip(sections, drawn, strict=True):
             for name, svg in drawings.items():
                 file = partial / f"{section.representation}-{section.architecture}-{name}.svg"
-                file.write_text(svg, encoding="utf-8")
+                file.write_text(figures.standing_alone(svg), encoding="utf-8")
 
 
 def read_section(grid: GridParams, representation: str, architecture: str) -> Section:

@@ -38,7 +38,7 @@ from stages.evaluation import checks, probes, results
 from stages.grid import MODELS
 from stages.paths import Cell
 from stages.prediction import Victim
-from stages.reporting import page, summary
+from stages.reporting import figures, page, summary
 from stages.stores import Adversarial, Features, Integers, Strings
 from tests.conftest import ROOT, store
 
@@ -267,6 +267,17 @@ def test_the_page_stands_alone_and_can_be_read_by_all() -> None:
     assert max(np.diff(levels)) == 1
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
+
+
+@pytest.mark.usefixtures("finished")
+def test_drawings_have_paper_of_their_own_but_not_on_the_page() -> None:
+    files = list(paths.FIGURES.glob("*.svg"))
+    assert len(files) == 6
+    for file in files:
+        drawn = Page(file.read_text(encoding="utf-8")).tags
+        first = next(attributes for tag, attributes in drawn if tag in {"rect", "g", "path"})
+        assert first == {"width": "100%", "height": "100%", "fill": figures.PAPER}
+    assert not [each for each in Page(paths.REPORT.read_text(encoding="utf-8")).all("rect") if "fill" in each]
 
 
 def test_the_figures_agree(finished: Cell) -> None:

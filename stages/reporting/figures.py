@@ -1,5 +1,6 @@
 """Pictures for plots and the report: drawings as SVG, spectrograms as PNG, of equal bytes for equal numbers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
@@ -18,6 +19,9 @@ Image = npt.NDArray[np.floating]
 
 INK, FAINT, ACCENT = "#202124", "#8b8d91", "#0b7a75"
 """Of text and of the hardened model; the page turns the first and the last into its own colours."""
+
+PAPER = "#ffffff"
+"""Below a drawing that stands alone: on a dark page its ink could not be read."""
 
 COLOURS = {"baseline": FAINT, "hardened": ACCENT}
 DASHES = {"baseline": (0, (4, 2)), "hardened": "solid"}
@@ -222,3 +226,8 @@ def _svg(figure: Figure) -> str:
     buffer = BytesIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata=UNSTAMPED)
     return buffer.getvalue().decode()
+
+
+def standing_alone(svg: str) -> str:
+    """A drawing on paper of its own, for wherever it may be shown; the page has paper, light or dark."""
+    return re.sub(r"(<svg\b[^>]*>)", rf'\1\n <rect width="100%" height="100%" fill="{PAPER}"/>', svg, count=1)
