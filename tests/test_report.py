@@ -374,10 +374,26 @@ def test_stores_of_other_parameters_are_refused(cell: Cell, change: dict[str, ob
     assert not Path("metrics/stft").exists()
 
 
+@pytest.mark.parametrize("content", [None, b'{"clean": ', b"\xff\xfe"])
 @pytest.mark.usefixtures("folder")
-def test_metrics_that_are_missing() -> None:
+def test_metrics_that_are_missing_or_damaged(content: bytes | None) -> None:
+    path = CELL.metrics("baseline")
+    if content is not None:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
     with pytest.raises(InputError, match=r"metrics/stft/resnet18/fold1/baseline\.json cannot be read"):
-        results.read(Cell("stft", "resnet18", 1).metrics("baseline"))
+        results.read(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "stage"),
+    [(CELL.plots("hardened") / "costs.csv", "evaluate@"), (CELL.curve("hardened"), "harden@")],
+)
+def test_tables_that_are_missing(finished: Cell, path: Path, stage: str) -> None:
+    assert finished == CELL
+    path.unlink()
+    with pytest.raises(InputError, match=rf"{path} is missing; run `dvc repro {stage}stft-resnet18-1"):
+        report.main()
 
 
 def test_means_leave_out_what_a_fold_lacks() -> None:
