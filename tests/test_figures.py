@@ -10,6 +10,7 @@ from stages import report
 from stages.reporting import figures, page, tables
 from stages.reporting.page import Section
 
+ATTACKS = ["ead", "worst_linf", "worst_l2"]
 BUDGETS = np.geomspace(0.001, 1, 5)
 
 
@@ -70,3 +71,16 @@ def test_names_that_look_like_numbers_are_read_as_written(tmp_path: Path) -> Non
     alone = classes.head(1)
     tables.write(tmp_path, {"confusion": alone})
     pd.testing.assert_frame_equal(report.read_table(tmp_path / "confusion.csv", "evaluate"), alone)
+
+
+def test_the_cheapest_clip_is_within_the_axes() -> None:
+    table = pd.DataFrame({name: [0.00001, 0.1] for name in ATTACKS})
+    drawn = figures.costs({"baseline": table, "hardened": table}, ATTACKS)
+    marks = re.findall(r'<use [^>]*x="([^"]+)" y="[^"]+" style="fill: #(?:8b8d91|0b7a75); fill-opacity', drawn)
+    assert len(marks) == 4 * len(ATTACKS)
+    assert min(map(float, marks)) > 0
+
+
+def test_no_fooled_clip_leaves_the_axes_as_they_are() -> None:
+    table = pd.DataFrame({name: [np.nan] for name in ATTACKS})
+    assert "1 not fooled" in figures.costs({"baseline": table, "hardened": table}, ATTACKS)

@@ -105,7 +105,7 @@ def costs(tables: Mapping[str, pd.DataFrame], attacks: Sequence[str]) -> str:
     axes.set(
         xscale="log",
         xlabel="cost",
-        xlim=(5e-4, 1),
+        xlim=(min([5e-4, *(0.8 * table[list(attacks)].min().min() for table in tables.values())]), 1),
         yticks=range(0, -len(attacks), -1),
         yticklabels=[labelled(name) for name in attacks],
     )

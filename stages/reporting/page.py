@@ -161,7 +161,10 @@ def verdict(section: Section, eps: float) -> Iterator[str]:
     worst = [means["adaptive"]["worst_linf"] for means in (before, after)]
     if all("fooling_rate" in each for each in worst):
         first, second = (percent(each["fooling_rate"]) for each in worst)
-        yield f"Within a budget of {eps:g}, the best attack on each clip fooled {first} of them before, {second} now."
+        yield (
+            f"Of the clips that a model gets right, the best attack on each fooled {first} within a budget of {eps:g} "
+            f"before, and fools {second} now."
+        )
     else:
         yield "A model got no clip right, so that there is none to be fooled and no fooling rate."
     yield _price_sentence(section.comparison["worst_linf"], worst[1])
