@@ -38,7 +38,7 @@ from stages.evaluation import checks, probes, results
 from stages.grid import MODELS
 from stages.paths import Cell
 from stages.prediction import Victim
-from stages.reporting import figures, page, summary
+from stages.reporting import figures, gallery, page, summary
 from stages.stores import Adversarial, Features, Integers, Strings
 from tests.conftest import ROOT, store
 
@@ -245,6 +245,8 @@ def test_every_kind_of_run_is_reported(folder: Path, kind: str, sentence: str) -
     for file in [*Path("metrics").rglob("*.json"), *Path("metrics").rglob("*.csv"), paths.TABLE]:
         assert not re.search(r"\b(nan|inf|Infinity)\b", file.read_text(encoding="utf-8"), re.IGNORECASE), file
     assert not re.search(r"\b(nan|inf|None)\b", words(html))
+    # The gallery's clip is one that the model gets right, or else it says that it is not.
+    assert (", taken for class" in words(html)) == (kind == "none right")
     assert set(metrics) == {"adaptive", "check_figures", "checks", "clean", "sound", "transfer", "transferred"}
     assert set(metrics["adaptive"]) == {*ATTACKS, "worst_linf", "worst_l2"}
     assert set(metrics["checks"]) == {*metrics["check_figures"], "passed"}
@@ -456,6 +458,13 @@ def test_a_browser_shows_and_plays_it(width: int) -> None:
     pictures = 2 * len(ATTACKS) * (1 + 2 * 4)
     assert f"<title>pictures {pictures}/{pictures} played yes wide false</title>" in done.stdout
     assert "CONSOLE" not in done.stderr
+
+
+def test_the_gallery_shows_a_clip_that_was_attacked(cell: Cell) -> None:
+    found = stores.read_adversarial(cell.attack("baseline", "bim"), "")
+    eligible = np.arange(12) == 2
+    none = replace(found, success=np.zeros(12, bool), eligible=eligible, size_linf=np.zeros(12, np.float32))
+    assert gallery.typical({"bim": none}) == 2
 
 
 def test_the_worst_case_takes_the_cheapest_example_of_every_clip(cell: Cell) -> None:
