@@ -99,7 +99,7 @@ def render(sections: Sequence[Section], drawn: Sequence[Mapping[str, str]], fact
         | {name: inlined(svg) for name, svg in drawings.items()}
         for section, drawings in zip(sections, drawn, strict=True)
     ]
-    transfers = [matrix for name in _representations(sections) if (matrix := transfer(sections, name))]
+    transfers = [transfer(sections, name) for name in _representations(sections)]
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     rows = [*facts["attacks"], *SIZES]
     html = template.render(sections=told, transfers=transfers, rows=rows, detailed=DETAILED, **facts)
@@ -181,7 +181,7 @@ def _price_sentence(compared: Metrics, after: Metrics) -> str:
     return f"The median clip of a model is fooled at no size, so that there is no ratio of costs{ceiling}."
 
 
-def transfer(sections: Sequence[Section], representation: str) -> dict[str, Any] | None:
+def transfer(sections: Sequence[Section], representation: str) -> dict[str, Any]:
     """The examples of every model of one representation replayed on every other: rates by source, then victim."""
     chosen = [section for section in sections if section.representation == representation]
     names = [(section, model) for section in chosen for model in MODELS]
