@@ -1,6 +1,7 @@
 """Stage `report`: one summary of the grid, the comparison of both models, and a page for people."""
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Literal
 
 import pandas as pd
@@ -14,7 +15,7 @@ from stages.evaluation.results import Metrics
 from stages.grid import MODELS, GridParams
 from stages.params import Parameters
 from stages.paths import Cell
-from stages.reporting import exhibits, page, summary, tables
+from stages.reporting import exhibits, figures, page, summary, tables
 from stages.reporting.page import Section
 
 Tree = dict[str, dict[str, Metrics]]
@@ -60,7 +61,7 @@ def write_figures(sections: list[Section], drawn: list[dict[str, str]]) -> None:
         for section, drawings in zip(sections, drawn, strict=True):
             for name, svg in drawings.items():
                 file = partial / f"{section.representation}-{section.architecture}-{name}.svg"
-                file.write_text(svg, encoding="utf-8")
+                file.write_text(figures.standing_alone(svg), encoding="utf-8")
 
 
 def read_section(grid: GridParams, representation: str, architecture: str) -> Section:
@@ -81,7 +82,7 @@ def read_section(grid: GridParams, representation: str, architecture: str) -> Se
         fooling={model: average([table(cell, model, "fooling") for cell in cells]) for model in MODELS},
         costs={model: pd.concat([table(cell, model, "costs") for cell in cells]) for model in MODELS},
         confusion={model: pd.concat([table(cell, model, "confusion") for cell in cells]) for model in MODELS},
-        training={model: pd.read_csv(first.curve(model)) for model in MODELS},
+        training={model: read_table(first.curve(model), first.writer(model)) for model in MODELS},
         exhibits={model: exhibits.read(first.exhibits(model), first.stage("evaluate", model)) for model in MODELS},
     )
 
@@ -92,10 +93,18 @@ def table(cell: Cell, model: str, name: str) -> pd.DataFrame:
     Raises:
         InputError: it is missing.
     """
-    path = cell.plots(model) / f"{name}.csv"
+    return read_table(cell.plots(model) / f"{name}.csv", cell.stage("evaluate", model))
+
+
+def read_table(path: Path, stage: str) -> pd.DataFrame:
+    """A table; the columns of names hold texts, even of clips and classes whose names look like numbers.
+
+    Raises:
+        InputError: it is missing; names the stage to run again.
+    """
     if not path.exists():
-        raise InputError(f"{path} is missing; run `dvc repro {cell.stage('evaluate', model)}`")
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+        raise InputError(f"{path} is missing; run `dvc repro {stage}`")
+    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(tables.NAMES, str))
 
 
 def average(curves: list[pd.DataFrame]) -> pd.DataFrame:

@@ -56,7 +56,10 @@ def test_curves_never_fall_and_end_at_the_ceiling() -> None:
     curves = rates.curves({"bim": costs}, np.ones(6, bool))
     assert (curves.bim.diff().dropna() >= 0).all()
     assert curves.bim.iloc[-1] == pytest.approx(5 / 6)
-    assert (rates.curves({"bim": costs}, np.zeros(6, bool)).bim == 0).all()
+
+
+def test_a_model_that_gets_no_clip_right_has_no_curve_rather_than_one_that_says_robust() -> None:
+    assert rates.curves({"bim": np.full(3, np.inf)}, np.zeros(3, bool)).bim.isna().all()
 
 
 def test_the_matrix_of_classes_and_targets() -> None:

@@ -50,7 +50,7 @@ class LBFGSAttack(TargetedAttack):
         """Set the parameters.
 
         Args:
-            steps: most passes of one minimisation.
+            steps: passes after which one minimisation takes no further step; its last line search is finished.
             line_search_steps: values of the constant that are tried.
             initial_const: the first.
         """

@@ -110,7 +110,7 @@ def figures(
     measured = {
         **checks.of_stores(found, verdicts),
         **checks.of_attacks(found, single_step, black_box, eps),
-        "same_clips_and_targets": checks.differing([*found.values(), *baseline.values()]),
+        "eligible_confirmed": checks.ineligible(found, case.eligible),
         "nothing_tuned_on_test_clips": checks.leaked(trial.store.groups[trial.split.test], trial.store.groups[others]),
         **probes.of_model(victim, torch.from_numpy(case.images)),
     }

@@ -74,8 +74,10 @@ RULES = {
         "largest lead of the replayed ones, in fooling rate",
         most=0.02,
     ),
-    "same_clips_and_targets": Rule(
-        "Every attack and both models have the same clips and targets", "clips that differ", most=0
+    "eligible_confirmed": Rule(
+        "Every attack was made on exactly the clips that the model gets right",
+        "clips of some attack that are not so",
+        most=0,
     ),
     "bounds_kept": Rule("Examples keep the bounds", "largest excess beyond 0 to 1", most=1e-6),
     "nothing_tuned_on_test_clips": Rule(
@@ -147,13 +149,14 @@ def transfer_lead(found: Stores, transferred: Mapping[str, Mapping[str, float]],
     return max(metrics["fooling_rate"] for metrics in transferred.values()) - own
 
 
-def differing(stores: Iterable[Adversarial]) -> int:
-    """Number of clips that are not the same, or do not have the same target, in all stores."""
-    first, *others = stores
-    if any(len(each.clip) != len(first.clip) for each in others):
-        return max(len(each.clip) for each in [first, *others])
-    different = [(each.clip != first.clip) | (each.target != first.target) for each in others]
-    return int(np.any(different, axis=0).sum()) if different else 0
+def ineligible(found: Stores, correct: rates.Flags) -> int:
+    """Number of clips that some attack was made on though the model gets them wrong, or left out though it does not.
+
+    Args:
+        found: adversarial stores of one victim, by attack.
+        correct: clips that it classifies correctly, shape (N,).
+    """
+    return int(np.any([store.eligible != correct for store in found.values()], axis=0).sum())
 
 
 def leaked(test: Strings, others: Strings) -> int:

@@ -1,6 +1,7 @@
 """Figures of checks that need the model itself: its gradients, its logits, a harder attack on a few clips."""
 
 from collections.abc import Iterable
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,9 @@ REL_STEPSIZE = 0.15
 FINE_REL_STEPSIZE = 0.05
 """Of a step at growing budgets: larger ones jump across the whole range."""
 RESTARTS = 2
-NEAREST = 8
-"""Clips sought again: those that lie closest beyond the budget."""
+NEAREST, NEAREST_SHARE = 8, 0.1
+"""Clips sought again: those that lie closest beyond the budget, so many or that share of all. A fixed number of them
+would be too small a share of a large test fold for the check ever to fail."""
 SPREAD = 8
 """Clips that growing budgets are tried on."""
 GROWTH = (8.0, np.inf)
@@ -68,7 +70,8 @@ def of_effort(victim: Victim, clips: Clips, sizes: Sizes, eps: float) -> dict[st
         eps: the budget, in L-infinity.
     """
     beyond = np.flatnonzero(sizes > eps)
-    nearest = beyond[np.argsort(sizes[beyond], kind="stable")[:NEAREST]]
+    most = max(NEAREST, ceil(NEAREST_SHARE * len(clips)))
+    nearest = beyond[np.argsort(sizes[beyond], kind="stable")[:most]]
     if not len(nearest):
         return {"effort_converged": 0.0}
     chosen = clips[torch.from_numpy(nearest)]
@@ -103,6 +106,6 @@ def _fooled(
     victim: Victim, model: PyTorchModel, clips: Clips, budget: float, rel_stepsize: float, *, random_start: bool
 ) -> Tensor:
     attack = LinfProjectedGradientDescentAttack(steps=STEPS, rel_stepsize=rel_stepsize, random_start=random_start)
-    images, targets = clips.images.to(victim.device), clips.targets.to(victim.device)
-    examples = attack.run(model, images, TargetedMisclassification(targets), epsilon=budget)
-    return victim.predict(examples).cpu() == clips.targets
+    pairs = zip(victim.batches(clips.images), victim.batches(clips.targets), strict=True)
+    examples = [attack.run(model, images, TargetedMisclassification(aims), epsilon=budget) for images, aims in pairs]
+    return victim.predict(torch.cat(examples)).cpu() == clips.targets

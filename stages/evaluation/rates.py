@@ -88,14 +88,14 @@ def fooling(costs: Costs, correct: Flags, eligible: Flags, eps: float, seed: int
 
 
 def curves(costs: Mapping[str, Costs], eligible: Flags) -> pd.DataFrame:
-    """Share of the eligible clips fooled within each budget, up to where no attack fools more; a column an attack."""
+    """Share of the eligible clips fooled within each budget, NaN if none is eligible; a column an attack."""
     budgets = np.geomspace(0.001, 1, 49)
     found = {name: [_within(cost[eligible], budget) for budget in budgets] for name, cost in costs.items()}
     return pd.DataFrame({"budget": budgets, **found})
 
 
 def _within(costs: Costs, budget: float) -> float:
-    return float((costs <= budget).sum()) / max(len(costs), 1)
+    return float((costs <= budget).mean()) if len(costs) else np.nan
 
 
 def class_targets(costs: Costs, eligible: Flags, labels: Strings, targets: Strings, eps: float) -> pd.DataFrame:

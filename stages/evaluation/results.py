@@ -19,7 +19,7 @@ def read(path: Path) -> Metrics:
     """
     try:
         found: Metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); run `dvc repro`") from None
     return found
 

@@ -1,5 +1,6 @@
 """Pictures for plots and the report: drawings as SVG, spectrograms as PNG, of equal bytes for equal numbers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
@@ -18,6 +19,9 @@ Image = npt.NDArray[np.floating]
 
 INK, FAINT, ACCENT = "#202124", "#8b8d91", "#0b7a75"
 """Of text and of the hardened model; the page turns the first and the last into its own colours."""
+
+PAPER = "#ffffff"
+"""Below a drawing that stands alone: on a dark page its ink could not be read."""
 
 COLOURS = {"baseline": FAINT, "hardened": ACCENT}
 DASHES = {"baseline": (0, (4, 2)), "hardened": "solid"}
@@ -101,7 +105,7 @@ def costs(tables: Mapping[str, pd.DataFrame], attacks: Sequence[str]) -> str:
     axes.set(
         xscale="log",
         xlabel="cost",
-        xlim=(5e-4, 1),
+        xlim=(min([5e-4, *(0.8 * table[list(attacks)].min().min() for table in tables.values())]), 1),
         yticks=range(0, -len(attacks), -1),
         yticklabels=[labelled(name) for name in attacks],
     )
@@ -122,30 +126,25 @@ def training(curves: Mapping[str, pd.DataFrame]) -> str:
     return _svg(figure)
 
 
-def matrices(matrices: Mapping[str, pd.DataFrame], rows: str, columns: str) -> str:
-    """An SVG of matrices of shares in [0, 1], a panel each, white where there is no number.
+def matrices(matrices: Mapping[str, pd.DataFrame], rows: str, columns: str, reach: float = 1.0) -> str:
+    """An SVG of matrices, a panel each, blank where there is no number.
 
     Args:
-        matrices: by title, labelled by class.
+        matrices: by title, labelled by class; numbers in [0, reach].
         rows: what a row is.
         columns: what a column is.
+        reach: upper end of the colours, the same for all, so that panels compare.
     """
     size = 3.2
     figure = Figure(figsize=(size * len(matrices) + 0.8, size + 0.6), layout="constrained")
     panels = figure.subplots(1, len(matrices), squeeze=False, sharey=True)[0]
     for panel, (title, matrix) in zip(panels, matrices.items(), strict=True):
-        image = panel.imshow(matrix.to_numpy(np.float64), cmap=SHARES, vmin=0, vmax=_reach(matrix), aspect="equal")
+        image = panel.imshow(matrix.to_numpy(np.float64), cmap=SHARES, vmin=0, vmax=reach, aspect="equal")
         panel.set(title=title, xlabel=columns)
         _name_classes(panel, list(matrix.columns))
         figure.colorbar(image, ax=panel, shrink=0.7).outline.set_visible(False)
     panels[0].set_ylabel(rows)
     return _svg(figure)
-
-
-def _reach(matrix: pd.DataFrame) -> float:
-    """Upper end of the colours: 1 for shares, the largest number for costs, which are far smaller."""
-    largest = float(np.nanmax(matrix.to_numpy(np.float64), initial=0.0))
-    return largest if 0 < largest < 0.5 else 1.0
 
 
 def _name_classes(panel: Axes, names: list[str]) -> None:
@@ -154,8 +153,8 @@ def _name_classes(panel: Axes, names: list[str]) -> None:
     if len(names) > MOST_NAMED:
         panel.set(xticks=[], yticks=[])
         return
-    panel.set_xticks(range(len(names)), names, rotation=90)
-    panel.set_yticks(range(len(names)), names)
+    panel.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
+    panel.set_yticks(range(len(names)), names, parse_math=False)
 
 
 def labelled(attack: str) -> str:
@@ -207,7 +206,7 @@ def plate(clean: Image, label: str, budgets: Sequence[float], rows: Mapping[str,
 
 def _draw(panel: Axes, image: Image, title: str, **limits: Any) -> None:
     panel.imshow(image, origin="lower", aspect="auto", interpolation="nearest", **limits)
-    panel.set_title(title)
+    panel.set_title(title, parse_math=False)
 
 
 def _panels(titles: Sequence[str]) -> tuple[Figure, list[Axes]]:
@@ -227,3 +226,8 @@ def _svg(figure: Figure) -> str:
     buffer = BytesIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata=UNSTAMPED)
     return buffer.getvalue().decode()
+
+
+def standing_alone(svg: str) -> str:
+    """A drawing on paper of its own, for wherever it may be shown; the page has paper, light or dark."""
+    return re.sub(r"(<svg\b[^>]*>)", rf'\1\n <rect width="100%" height="100%" fill="{PAPER}"/>', svg, count=1)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from stages import robustness
 from stages.attacks import Attack, Clips
 from stages.attacks._fixed_budget import FixedBudget
 from stages.prediction import Victim
@@ -33,6 +32,8 @@ class Gallery:
     """One clip and what the attacks make of it."""
 
     clean: Image
+    verdict: str
+    """The class that the victim takes the clean clip for."""
     label: str
     target: str
     clip: str
@@ -59,8 +60,8 @@ class Gallery:
                 pictures[names["difference"]] = figures.difference(panel.image - self.clean, budget)
                 row.append({"verdict": panel.verdict, "budget": budget, **names})
             rows.append({"attack": name, "norm": self.norms[name], "panels": row})
-        facts = {"clip": self.clip, "label": self.label, "target": self.target, "clean": "clean.png", "rows": rows}
-        return Exhibit("gallery", facts | {"budgets": list(self.budgets)}, pictures)
+        facts = {"clip": self.clip, "label": self.label, "target": self.target, "verdict": self.verdict}
+        return Exhibit("gallery", facts | {"clean": "clean.png", "rows": rows, "budgets": list(self.budgets)}, pictures)
 
 
 def build(
@@ -88,8 +89,9 @@ def build(
         for name, store in stores.items()
     }
     label, target = classes[first.label[row]], classes[first.target[row]]
+    (clean,) = _panels(victim, first.clean[row : row + 1], classes)
     norms = {name: attack.norm for name, attack in attacks.items()}
-    return Gallery(first.clean[row, 0], label, target, str(first.clip[row]), budgets, rows, norms)
+    return Gallery(clean.image, clean.verdict, label, target, str(first.clip[row]), budgets, rows, norms)
 
 
 def crafted(victim: Victim, attack: Attack, store: Adversarial, row: int, budgets: tuple[float, ...]) -> Images:
@@ -122,9 +124,11 @@ def _panels(victim: Victim, images: Images, classes: tuple[str, ...]) -> list[Pa
 
 
 def typical(stores: Mapping[str, Adversarial]) -> int:
-    """The clip that most attacks fooled, at the median size of such clips, by its place in the stores."""
-    fooled = np.sum([store.success for store in stores.values()], axis=0)
-    rows = np.flatnonzero(fooled == fooled.max())
+    """The clip that most attacks fooled, at the median size of such clips, by its place in the stores.
+
+    It is one that was attacked, if any was.
+    """
     first = next(iter(stores.values()))
-    costs = robustness.sizes(first.clean[rows], first.adversarial[rows]).linf
-    return int(rows[np.argsort(costs, kind="stable")[len(rows) // 2]])
+    fooled = np.sum([first.eligible, *(store.success for store in stores.values())], axis=0)
+    rows = np.flatnonzero(fooled == fooled.max())
+    return int(rows[np.argsort(first.size_linf[rows], kind="stable")[len(rows) // 2]])

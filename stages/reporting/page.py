@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -98,7 +99,7 @@ def render(sections: Sequence[Section], drawn: Sequence[Mapping[str, str]], fact
         | {name: inlined(svg) for name, svg in drawings.items()}
         for section, drawings in zip(sections, drawn, strict=True)
     ]
-    transfers = [matrix for name in _representations(sections) if (matrix := transfer(sections, name))]
+    transfers = [transfer(sections, name) for name in _representations(sections)]
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     rows = [*facts["attacks"], *SIZES]
     html = template.render(sections=told, transfers=transfers, rows=rows, detailed=DETAILED, **facts)
@@ -108,7 +109,7 @@ def render(sections: Sequence[Section], drawn: Sequence[Mapping[str, str]], fact
 def drawings(section: Section, eps: float) -> dict[str, str]:
     """The section's drawings as SVG, by name."""
     attacks = [name for name in section.fooling["baseline"].columns if name != "budget"]
-    labels = sorted(set(section.confusion["baseline"].actual) | set(section.confusion["baseline"].predicted))
+    labels = _labels(section)
     confusion = {model: _shares(table, labels) for model, table in section.confusion.items()}
     rate_of = {model: _rates(table, labels, eps) for model, table in section.costs.items()}
     price_of = {model: _prices(table, labels) for model, table in section.costs.items()}
@@ -118,8 +119,20 @@ def drawings(section: Section, eps: float) -> dict[str, str]:
         "training": figures.training(section.training),
         "confusion": figures.matrices(confusion, "class", "taken for"),
         "target_rates": figures.matrices(rate_of, "class", "target"),
-        "target_costs": figures.matrices(price_of, "class", "target"),
+        "target_costs": figures.matrices(price_of, "class", "target", _dearest(price_of)),
     }
+
+
+def _labels(section: Section) -> list[str]:
+    """The classes of the clips, those that they are taken for, and those that were asked for, by both models."""
+    named = [(table.actual, table.predicted) for table in section.confusion.values()]
+    asked = [(table.source, table.target) for table in section.costs.values()]
+    return sorted({label for columns in named + asked for column in columns for label in column})
+
+
+def _dearest(matrices: Mapping[str, pd.DataFrame]) -> float:
+    """The largest number of all, 1 where there is none."""
+    return max(float(np.nanmax(each.to_numpy(np.float64), initial=0.0)) for each in matrices.values()) or 1.0
 
 
 def _shares(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
@@ -148,7 +161,10 @@ def verdict(section: Section, eps: float) -> Iterator[str]:
     worst = [means["adaptive"]["worst_linf"] for means in (before, after)]
     if all("fooling_rate" in each for each in worst):
         first, second = (percent(each["fooling_rate"]) for each in worst)
-        yield f"Within a budget of {eps:g}, the best attack on each clip fooled {first} of them before, {second} now."
+        yield (
+            f"Of the clips that a model gets right, the best attack on each fooled {first} within a budget of {eps:g} "
+            f"before, and fools {second} now."
+        )
     else:
         yield "A model got no clip right, so that there is none to be fooled and no fooling rate."
     yield _price_sentence(section.comparison["worst_linf"], worst[1])
@@ -165,7 +181,7 @@ def _price_sentence(compared: Metrics, after: Metrics) -> str:
     return f"The median clip of a model is fooled at no size, so that there is no ratio of costs{ceiling}."
 
 
-def transfer(sections: Sequence[Section], representation: str) -> dict[str, Any] | None:
+def transfer(sections: Sequence[Section], representation: str) -> dict[str, Any]:
     """The examples of every model of one representation replayed on every other: rates by source, then victim."""
     chosen = [section for section in sections if section.representation == representation]
     names = [(section, model) for section in chosen for model in MODELS]

@@ -14,13 +14,15 @@ RATIOS = {"cost_ratio": "cost_median", "eps90_ratio": "eps90"}
 def mean(folds: Sequence[Metrics]) -> Metrics:
     """Mean of each number over the folds; a number that some fold lacks is left out.
 
-    With several folds, the interval of a mean is that over the folds, not the mean of their intervals.
+    With several folds, the interval of a mean is that over the folds. Where all agree, as on a rate of 0, it would be
+    empty, as if the rate were known exactly: then it is the mean of their intervals.
     """
     common = [key for key in folds[0] if all(key in each for each in folds)]
     found: Metrics = {key: _mean([each[key] for each in folds]) for key in common}
-    if len(folds) > 1:
-        for key in [key for key in common if f"{key}_low" in found]:
-            low, high = rates.over_folds([each[key] for each in folds])
+    for key in [key for key in common if f"{key}_low" in found]:
+        values = [each[key] for each in folds]
+        if len(set(values)) > 1:
+            low, high = rates.over_folds(values)
             found |= {f"{key}_low": max(low, 0.0), f"{key}_high": min(high, 1.0)}
     return found
 
@@ -56,12 +58,12 @@ def compare(baseline: Sequence[Metrics], hardened: Sequence[Metrics]) -> Metrics
 def _over_folds(
     name: str, key: str, pairs: Sequence[tuple[Metrics, Metrics]], change: Callable[[float, float], float]
 ) -> Metrics:
-    """The mean of a change and, of several folds, its interval; nothing if some fold lacks the number."""
+    """The mean of a change and, of folds that differ, its interval; nothing if some fold lacks the number."""
     if not all(key in before and key in after for before, after in pairs):
         return {}
     values = [change(before[key], after[key]) for before, after in pairs]
     found = {name: sum(values) / len(values)}
-    if len(values) > 1:
+    if len(set(values)) > 1:
         low, high = rates.over_folds(values)
         found |= {f"{name}_low": low, f"{name}_high": high}
     return found

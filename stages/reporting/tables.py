@@ -12,6 +12,9 @@ from stages.evaluation import checks, rates
 from stages.evaluation.checks import RULES, SIZES, Stores
 from stages.stores import Integers
 
+NAMES = ("clip", "source", "target", "actual", "predicted")
+"""Columns that hold names."""
+
 
 def of_model(
     metrics: Mapping[str, Any], found: Stores, classes: tuple[str, ...], predicted: Integers, eps: float

@@ -1,0 +1,86 @@
+"""Drawings and tables hold what they are given, whatever classes are called."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages import report
+from stages.reporting import figures, page, tables
+from stages.reporting.page import Section
+
+ATTACKS = ["ead", "worst_linf", "worst_l2"]
+BUDGETS = np.geomspace(0.001, 1, 5)
+
+
+def section(confusion: dict[str, pd.DataFrame], costs: dict[str, pd.DataFrame]) -> Section:
+    curve = pd.DataFrame({"budget": BUDGETS, "worst_linf": np.linspace(0, 1, 5)})
+    epochs = pd.DataFrame({"epoch": [1, 2], "accuracy": 0.5, "validation_accuracy": 0.5, "validation_score": 0.5})
+    models = ("baseline", "hardened")
+    return Section(
+        representation="stft",
+        architecture="resnet18",
+        folds=[1],
+        metrics={},
+        comparison={},
+        fooling=dict.fromkeys(models, curve),
+        costs=costs,
+        confusion=confusion,
+        training=dict.fromkeys(models, epochs),
+        exhibits={},
+    )
+
+
+def priced(target: str, cost: float) -> pd.DataFrame:
+    return pd.DataFrame({"source": ["a"], "target": [target], "worst_linf": [cost]})
+
+
+def predicted(*classes: str) -> pd.DataFrame:
+    return pd.DataFrame({"actual": "a", "predicted": list(classes)})
+
+
+def test_every_class_that_either_model_names_is_drawn() -> None:
+    """The test fold has clips of `a` alone; `b` is what the hardened model takes one for, `c` what was asked for."""
+    confusion = {"baseline": predicted("a", "a"), "hardened": predicted("a", "b")}
+    drawn = page.drawings(section(confusion, {"baseline": priced("c", 0.1), "hardened": priced("c", 0.2)}), 0.02)
+    for name in ("confusion", "target_rates", "target_costs"):
+        assert {"a", "b", "c"} <= set(re.findall(r">([^<]+)</text>", drawn[name])), name
+
+
+def test_matrices_side_by_side_have_one_scale() -> None:
+    """A median cost of 0.01 beside one of 0.4 must not look like it."""
+    confusion = dict.fromkeys(("baseline", "hardened"), predicted("a"))
+    drawn = page.drawings(section(confusion, {"baseline": priced("c", 0.01), "hardened": priced("c", 0.4)}), 0.02)
+    bars = re.findall(r">(0\.[0-9]+)</text>", drawn["target_costs"])
+    assert len(bars) == 2 * len(set(bars)), "both bars of colours have the same numbers"
+    assert max(map(float, bars)) == 0.4
+
+
+def test_names_of_classes_are_no_formulas() -> None:
+    matrix = pd.DataFrame([[0.5]], index=["$\\frac$"], columns=["$\\frac$"])
+    assert "$\\frac$" in figures.matrices({"baseline": matrix}, "class", "target")
+    clip = np.zeros((4, 4))
+    assert figures.plate(clip, "$\\frac$", [0.1], {"bim": [(clip, "$\\frac$")]})
+
+
+def test_names_that_look_like_numbers_are_read_as_written(tmp_path: Path) -> None:
+    classes = pd.DataFrame({"actual": ["01", "true", "NA"], "predicted": ["01", "1e3", "nan"]})
+    tables.write(tmp_path, {"confusion": classes})
+    pd.testing.assert_frame_equal(report.read_table(tmp_path / "confusion.csv", "evaluate"), classes)
+    alone = classes.head(1)
+    tables.write(tmp_path, {"confusion": alone})
+    pd.testing.assert_frame_equal(report.read_table(tmp_path / "confusion.csv", "evaluate"), alone)
+
+
+def test_the_cheapest_clip_is_within_the_axes() -> None:
+    table = pd.DataFrame({name: [0.00001, 0.1] for name in ATTACKS})
+    drawn = figures.costs({"baseline": table, "hardened": table}, ATTACKS)
+    marks = re.findall(r'<use [^>]*x="([^"]+)" y="[^"]+" style="fill: #(?:8b8d91|0b7a75); fill-opacity', drawn)
+    assert len(marks) == 4 * len(ATTACKS)
+    assert min(map(float, marks)) > 0
+
+
+def test_no_fooled_clip_leaves_the_axes_as_they_are() -> None:
+    table = pd.DataFrame({name: [np.nan] for name in ATTACKS})
+    assert "1 not fooled" in figures.costs({"baseline": table, "hardened": table}, ATTACKS)
