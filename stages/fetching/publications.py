@@ -11,7 +11,7 @@ import pooch
 from stages.console import InputError, say
 from stages.fetching.archives import DamagedError
 
-MANIFESTS = Path(__file__).parent / "datasets/manifests"
+MANIFESTS = Path(__file__).parents[1] / "datasets/manifests"
 
 
 @dataclass(frozen=True)
