@@ -20,7 +20,7 @@ def main(representation: str, architecture: str, fold: str, victim: str, attack:
     # By every process alike: its few clips hardly make more than one shard, and each rung waits for the one below.
     tuned = tuning.tune(weak, model, validation.clips(settings.tuning_clips, begins), settings)
     what = f"{attack} on the {victim} model, {trial.cell}"
-    if processes.is_first():
+    if tuned.clips and processes.is_first():
         fooled = f"{tuned.ceiling:.1%} of {tuned.clips} validation clips fooled"
         console.say(f"{what}: {fooled}, {tuned.doublings} doublings")
     attributes = {

@@ -16,10 +16,11 @@ class Tuning:
     attack: Attack
     """The weakest on its ladder that fools as many as the strongest one tried."""
     ceiling: float
-    """Share of the validation clips that it fools at some size."""
+    """Share of the validation clips that it fools at some size; 0 if it was not tried."""
     doublings: int
     """Rungs of the ladder that it stands on."""
     clips: int
+    """That it was tried on."""
     reached: bool
     """Whether the fooling rate was reached."""
     converged: bool
@@ -27,9 +28,13 @@ class Tuning:
 
 
 def tune(attack: Attack, victim: Victim, clips: Clips, params: AttackParams) -> Tuning:
-    """Make the attack stronger until it fools the share of validation clips that `attack.fooling_rate` asks for."""
-    if not len(clips):
-        return Tuning(attack, 0.0, 0, 0, reached=False, converged=False)
+    """Make the attack stronger until it fools the share of validation clips that `attack.fooling_rate` asks for.
+
+    One that cannot be made stronger is not tried.
+    """
+    at_its_end = attack.stronger() == attack
+    if at_its_end or not len(clips):
+        return Tuning(attack, 0.0, 0, 0, reached=False, converged=at_its_end)
     rungs, ceilings, ended = [attack], [_ceiling(attack, victim, clips, params)], False
     while max(ceilings) < params.fooling_rate and len(rungs) <= params.doublings:
         stronger = rungs[-1].stronger()
@@ -44,5 +49,5 @@ def tune(attack: Attack, victim: Victim, clips: Clips, params: AttackParams) -> 
 
 
 def _ceiling(attack: Attack, victim: Victim, clips: Clips, params: AttackParams) -> float:
-    found = attack.search(victim, clips, params.search, enough=params.fooling_rate)
+    found = attack.search(victim, clips, params.search.at_any_price(), enough=params.fooling_rate)
     return float(found.fooled.float().mean())

@@ -408,6 +408,35 @@ def test_tuning_climbs_until_enough_are_fooled_or_nothing_is_gained(
     assert (tuned.attack.effort, tuned.reached, tuned.converged) == (effort, reached, converged)
 
 
+class Untouchable(MinimumNorm):
+    """Cannot be made stronger, and must not be tried for it."""
+
+    norm: ClassVar[Norm] = "linf"
+    knowledge: ClassVar[Knowledge] = "white box"
+    paper = "none"
+
+    def examples(self, model: object, clips: Clips) -> Tried:  # noqa: ARG002 - the interface
+        raise AssertionError("it was tried")
+
+
+def test_an_attack_without_a_ladder_is_not_tuned(compute: ComputeParams) -> None:
+    victim = Victim(Linear(), compute)
+    settings = AttackParams(eps=0.02, fooling_rate=0.9, tuning_clips=3, doublings=3, search=SEARCH)
+    clips = towards(victim, torch.full((3, 1, 8, 8), 0.3), 1)
+    tuned = tuning.tune(Untouchable(ladder={}), victim, clips, settings)
+    assert (tuned.clips, tuned.doublings, tuned.reached, tuned.converged) == (0, 0, False, True)
+
+
+def test_tuning_asks_whether_clips_are_fooled_not_how_cheaply(compute: ComputeParams) -> None:
+    images = torch.linspace(0.1, 0.49, 10)[:, None, None, None].expand(-1, 1, 8, 8).clone()
+    victim = Victim(Linear(), compute)
+    clips = towards(victim, images, 1)
+    cheapest, first = (FGSM(ladder={}).search(victim, clips, search) for search in (SEARCH, SEARCH.at_any_price()))
+    assert torch.equal(first.fooled, cheapest.fooled)
+    assert first.queries.sum() < cheapest.queries.sum() / 2
+    assert (first.cost <= cheapest.cost * (1 + SEARCH.factor)).all()
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_ladder_raises_its_parameters_up_to_their_bounds() -> None:
     pgd = attacks.load("pgd").model_copy(update={"ladder": {"steps": 2.0, "restarts": 10.0}})

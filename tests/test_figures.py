@@ -76,8 +76,9 @@ def test_names_that_look_like_numbers_are_read_as_written(tmp_path: Path) -> Non
 def test_the_cheapest_clip_is_within_the_axes() -> None:
     table = pd.DataFrame({name: [0.00001, 0.1] for name in ATTACKS})
     drawn = figures.costs({"baseline": table, "hardened": table}, ATTACKS)
+    assert [drawn.count(f">{model}</text>") for model in ("baseline", "hardened")] == [1, 1], "no legend"
     marks = re.findall(r'<use [^>]*x="([^"]+)" y="[^"]+" style="fill: #(?:8b8d91|0b7a75); fill-opacity', drawn)
-    assert len(marks) == 4 * len(ATTACKS)
+    assert len(marks) == 4 * len(ATTACKS) + 2, "a mark a clip, attack and model, and two in the legend"
     assert min(map(float, marks)) > 0
 
 

@@ -28,6 +28,9 @@ DASHES = {"baseline": (0, (4, 2)), "hardened": "solid"}
 
 LABELS = {"worst_linf": "worst case, L∞", "worst_l2": "worst case, L2"}
 
+MARK: Any = {"marker": "|", "s": 60, "alpha": 0.45, "linewidths": 0.8}
+"""Of a clip: faint, since many lie upon each other."""
+
 SHARES = LinearSegmentedColormap.from_list("shares", [to_rgba(ACCENT, 0.07), to_rgba(ACCENT, 1.0)])
 """Of a matrix, from nearly transparent: it lies on light and on dark paper."""
 DIFFERENCES = "RdBu_r"
@@ -94,9 +97,7 @@ def costs(tables: Mapping[str, pd.DataFrame], attacks: Sequence[str]) -> str:
         for model, offset in (("baseline", 0.18), ("hardened", -0.18)):
             values, height = tables[model][attack], -row + offset
             fooled = values.dropna()
-            axes.scatter(
-                fooled, np.full(len(fooled), height), s=60, color=COLOURS[model], marker="|", alpha=0.45, linewidths=0.8
-            )
+            axes.scatter(fooled, np.full(len(fooled), height), **MARK, color=COLOURS[model], label=model)
             if len(fooled) * 2 >= len(values) > 0:
                 median = values.fillna(np.inf).quantile(0.5, interpolation="lower")
                 axes.plot([median] * 2, [height - 0.16, height + 0.16], color=INK, linewidth=2)
@@ -110,6 +111,8 @@ def costs(tables: Mapping[str, pd.DataFrame], attacks: Sequence[str]) -> str:
         yticklabels=[labelled(name) for name in attacks],
     )
     axes.tick_params(left=False)
+    models, names = axes.get_legend_handles_labels()
+    axes.legend(models[:2], names[:2], frameon=False, fontsize=8, loc="upper left")
     return _svg(figure)
 
 
