@@ -90,13 +90,13 @@ def augment(images: Tensor, indices: Tensor, drawn: Draw, params: AugmentationPa
     Returns:
         shape (batch, 1, height, width), in [0, 1].
     """
-    own = change(images[indices], drawn.numbers[indices], params)
+    numbers = drawn.numbers.to(images.device)
+    own = change(images[indices], numbers[indices], params)
     if not params.mixup:
         return own
     partners = drawn.partners[indices]
-    return torch.lerp(
-        change(images[partners], drawn.numbers[partners], params), own, drawn.weights[indices, None, None, None]
-    )
+    weights = drawn.weights[indices, None, None, None].to(images.device)
+    return torch.lerp(change(images[partners], numbers[partners], params), own, weights)
 
 
 def change(images: Tensor, numbers: Tensor, params: AugmentationParams) -> Tensor:

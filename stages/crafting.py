@@ -55,7 +55,7 @@ class Case:
     seed: int
 
     def clips(self, most: int | None = None, starts: Starts = NO_STARTS) -> Clips:
-        """The eligible clips, all or the first `most` in an order that mixes the classes."""
+        """The eligible clips, all or `most` of them, evenly spaced, which mixes the classes of a sorted store."""
         positions = np.flatnonzero(self.eligible)
         if most is not None:
             positions = positions[np.linspace(0, len(positions) - 1, min(most, len(positions))).astype(int)]
@@ -113,6 +113,7 @@ def attacked(
     queries[case.eligible] = found.queries.numpy()
     verdict = victim.predict(torch.from_numpy(adversarial)).cpu().numpy()
     success = case.eligible & (verdict == case.target)
+    adversarial[~success] = case.images[~success]
     sizes = robustness.sizes(case.images, adversarial)
     cost: Images = np.where(success, getattr(sizes, attack.norm), np.inf).astype(np.float32)
     return Adversarial(

@@ -39,13 +39,15 @@ def summary(curve: Sequence[Epoch]) -> dict[str, str]:
 
 
 def collapsed(curve: Sequence[Epoch]) -> bool:
-    """Whether the last epoch's score fell below half of the best while training accuracy rose.
+    """Whether the last epoch's score fell below half of the best one's, while training accuracy rose above it.
 
     So does robust accuracy when training overfits its single-step adversaries (Wong, Rice, Kolter 2020).
     """
     *before, last = curve
-    best = max((row.validation_score for row in before), default=0.0)
-    return bool(before) and last.validation_score < best / 2 and last.accuracy > before[-1].accuracy
+    if not before:
+        return False
+    best = max(before, key=lambda row: row.validation_score)
+    return last.validation_score < best.validation_score / 2 and last.accuracy > best.accuracy
 
 
 def write(path: Path, curve: Sequence[Epoch]) -> None:

@@ -48,7 +48,8 @@ def main(representation: str, architecture: str, fold: str, victim: str) -> None
     with files.replacing(cell.plots(victim) / "gallery.png") as partial:
         partial.write_bytes(shown.plate())
     tables.write(cell.plots(victim), tables.of_model(metrics, found, classes, predicted, eps))
-    results.write(cell.metrics(victim), metrics)
+    for path in (cell.metrics(victim), cell.told(victim)):
+        results.write(path, metrics)
     write_card(cell, victim, metrics, eps)
 
 

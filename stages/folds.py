@@ -47,7 +47,9 @@ def _validation_groups(store: Features, rest: Integers, share: float, seed: int)
         groups = store.groups[rest[store.labels[rest] == label]]
         names = np.unique(groups)
         wanted = share * len(groups)
-        for name in seeding.generator(seed, "validation", store.classes[label]).permutation(names):
+        drawn = seeding.generator(seed, "validation", store.classes[label]).permutation(names)
+        # The last one of a class is left to train on.
+        for name in drawn[:-1]:
             if np.isin(groups, sorted(chosen)).sum() >= wanted:
                 break
             chosen.add(str(name))

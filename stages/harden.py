@@ -14,6 +14,7 @@ from stages import (
     crafting,
     curves,
     defenses,
+    hardware,
     learning,
     lessons,
     params,
@@ -74,9 +75,14 @@ class Hardening:
         def loss(network: nn.Module) -> tuple[Tensor, Tensor]:
             return self.defense.loss(network, adversarial, batch, self.lesson.recipe.label_smoothing)
 
+        def cast(network: nn.Module) -> tuple[Tensor, Tensor]:
+            # A displaced network is past Fabric's wrapper, which chooses the precision otherwise.
+            with hardware.autocast(self.lesson.compute):
+                return loss(network)
+
         if not self.settings.awp:
             return loss(model)
-        return loss(displaced(bare, lambda network: loss(network)[0], self.settings.awp))
+        return cast(displaced(bare, lambda network: cast(network)[0], self.settings.awp))
 
     def adversarial(self, model: nn.Module, batch: Batch) -> Tensor:
         """The images to train on in place of a batch's."""
@@ -144,20 +150,23 @@ class Probe:
         self.settings, self.trial = settings, trial
 
     def __call__(self, model: nn.Module) -> Score:
-        """Robust accuracy: the share of all clips that are predicted right and are not fooled."""
+        """Robust accuracy: the share of all clips that are predicted right, and still are under the attack."""
         trial = self.trial
         victim = Victim(model, trial.compute)
         case = crafting.case(victim, trial.store, trial.split.validation, trial.seed)
-        clips = case.clips()
-        settings, exposed, held = self.settings, victim.exposed(), 0
-        for images, targets in zip(victim.batches(clips.images), victim.batches(clips.targets), strict=True):
+        if not case.eligible.any():
+            return Score(value=0.0, accuracy=0.0)
+        clips, settings, exposed = case.clips(), self.settings, victim.exposed()
+        labels = torch.from_numpy(case.label[case.eligible])
+        batches = (victim.batches(each) for each in (clips.images, clips.targets, labels))
+        held = 0
+        for images, targets, own in zip(*batches, strict=True):
             budget = images.new_full((len(images), 1, 1, 1), settings.eps)
             examples = descend(
                 exposed, images, targets, budget, steps=settings.steps, rel_stepsize=settings.rel_stepsize
             )
-            held += int((victim.predict(examples) != targets).sum())
-        accuracy, robust = float(case.eligible.mean()), held / len(case.eligible)
-        return Score(value=robust, accuracy=accuracy)
+            held += int((victim.predict(examples) == own).sum())
+        return Score(value=held / len(case.eligible), accuracy=float(case.eligible.mean()))
 
 
 if __name__ == "__main__":

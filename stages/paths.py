@@ -77,3 +77,7 @@ class Cell:
     def exhibits(self, victim: str) -> Path:
         """Folder of the pictures and sounds that the report shows."""
         return Path("data/exhibits") / self._folder / victim
+
+    def told(self, victim: str) -> Path:
+        """The metrics once more, for the report: it cannot depend on files that lie between those that it writes."""
+        return self.exhibits(victim) / "metrics.json"

@@ -32,12 +32,17 @@ def find(package: str, name: str, base: type[T]) -> type[T]:
     """The one public class that the file `name` defines and that extends `base`.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or no such class or several in it.
     """
-    contents = vars(module(package, name)).values()
-    (found,) = (
+    found = [
         item
-        for item in contents
-        if isinstance(item, type) and issubclass(item, base) and item.__module__ == f"{package}.{name}"
-    )
-    return found
+        for key, item in vars(module(package, name)).items()
+        if isinstance(item, type)
+        and issubclass(item, base)
+        and item.__module__ == f"{package}.{name}"
+        and not key.startswith("_")
+    ]
+    if len(found) != 1:
+        classes = ", ".join(item.__name__ for item in found) or "none"
+        raise InputError(f"{package}.{name} must define one public class that extends {base.__name__}; found {classes}")
+    return found[0]

@@ -72,7 +72,7 @@ def read_section(grid: GridParams, representation: str, architecture: str) -> Se
     """
     cells = grid.cells(representation, architecture)
     first = cells[0]
-    metrics = {model: [results.read(cell.metrics(model)) for cell in cells] for model in MODELS}
+    metrics = {model: [results.read(cell.told(model)) for cell in cells] for model in MODELS}
     return Section(
         representation=representation,
         architecture=architecture,
@@ -108,8 +108,9 @@ def read_table(path: Path, stage: str) -> pd.DataFrame:
 
 
 def average(curves: list[pd.DataFrame]) -> pd.DataFrame:
-    """Mean of tables of the same rows."""
-    return sum(curves[1:], curves[0]) / len(curves)
+    """Mean of tables of the same rows, over those that have a number."""
+    means: pd.DataFrame = pd.concat(curves).groupby(level=0).mean()
+    return means
 
 
 def tree(sections: list[Section], of: Callable[[Section], Metrics]) -> Tree:

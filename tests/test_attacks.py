@@ -408,6 +408,15 @@ def test_tuning_climbs_until_enough_are_fooled_or_nothing_is_gained(
     assert (tuned.attack.effort, tuned.reached, tuned.converged) == (effort, reached, converged)
 
 
+def test_a_share_that_is_just_reached_is_reached(compute: ComputeParams) -> None:
+    """0.9 of 20 clips, which is less than 0.9 in float32."""
+    victim = Victim(Linear(), compute)
+    images = torch.tensor([0.45] * 18 + [0.01] * 2)[:, None, None, None].expand(-1, 1, 8, 8).clone()
+    settings = AttackParams(eps=0.02, fooling_rate=0.9, tuning_clips=20, doublings=3, search=SEARCH)
+    tuned = tuning.tune(Timid(effort=1, ladder={"effort": 2}), victim, towards(victim, images, 1), settings)
+    assert (tuned.ceiling, tuned.reached, tuned.doublings) == (0.9, True, 0)
+
+
 class Untouchable(MinimumNorm):
     """Cannot be made stronger, and must not be tried for it."""
 

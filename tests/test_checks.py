@@ -15,6 +15,8 @@ from stages.prediction import Victim
 from stages.stores import Adversarial
 from tests.conftest import attack_store, store
 
+STEPS = 20
+
 COSTS = [0.01] * 6
 WEAK = [0.01] * 5 + [np.inf]
 
@@ -124,7 +126,9 @@ def probed(model: nn.Module, compute: ComputeParams, rng: np.random.Generator) -
     assert case.eligible.all()
     clips = case.clips()
     figures = probes.of_model(victim, torch.from_numpy(case.images)) | probes.of_gradients(victim, clips)
-    figures |= probes.of_budgets(victim, clips, 0.02) | probes.of_effort(victim, clips, np.full(30, np.inf), 0.02)
+    figures |= probes.of_budgets(victim, clips, 0.02) | probes.of_effort(
+        victim, clips, np.full(30, np.inf), 0.02, STEPS
+    )
     return checks.judge(figures), clips
 
 
@@ -156,16 +160,16 @@ def test_an_attack_too_weak_for_the_budget_is_caught(compute: ComputeParams, rng
     """Within 0.4 every clip can be fooled; a search that found nothing is caught, one that found all is not."""
     _, clips = probed(Bands(), compute, rng)
     victim = Victim(Bands(), compute)
-    missed = probes.of_effort(victim, clips, np.full(30, np.inf), 0.4)
+    missed = probes.of_effort(victim, clips, np.full(30, np.inf), 0.4, STEPS)
     assert missed["effort_converged"] == pytest.approx(probes.NEAREST / 30)
     assert checks.judge(missed)["effort_converged"] == 0
-    assert probes.of_effort(victim, clips, np.full(30, 0.3), 0.4)["effort_converged"] == 0
+    assert probes.of_effort(victim, clips, np.full(30, 0.3), 0.4, STEPS)["effort_converged"] == 0
 
 
 def test_weak_attacks_are_caught_on_large_test_folds_too(compute: ComputeParams, rng: np.random.Generator) -> None:
     victim = Victim(Bands(), compute)
     clips = crafting.case(victim, store(rng, clips=300), np.arange(300), seed=0).clips()
-    missed = probes.of_effort(victim, clips, np.full(300, np.inf), 0.4)
+    missed = probes.of_effort(victim, clips, np.full(300, np.inf), 0.4, STEPS)
     assert checks.judge(missed)["effort_converged"] == 0
 
 

@@ -91,7 +91,24 @@ def test_esc10s_own_layout(esc10: Path, packed: object, audio: Path) -> None:
     assert len(collected.clips) == 4
     assert not collected.rejected
     assert all((audio / clip.path).is_file() for clip in collected.clips)
-    assert not list(paths.RAW.glob(".unpacked-*"))
+    assert not (paths.RAW / ".unpacked").exists()
+
+
+def test_all_of_esc10_in_its_own_layout(tmp_path: Path, audio: Path) -> None:
+    """Its names are not those that hashes were published of."""
+    first = tmp_path / "ESC-10/001 - Dog bark/1-1-A.wav"
+    write_sound(first)
+    for number in range(2, 401):
+        (first.parent / f"{number % 5 + 1}-{number}-A.wav").hardlink_to(first)
+    assert len(ESC10().collect(str(zipped(tmp_path / "ESC-10")), 0, audio).clips) == 400
+
+
+def test_a_table_of_your_own_in_an_archive(tmp_path: Path, audio: Path) -> None:
+    for name in ("part0/a.wav", "part1/b.wav"):
+        write_sound(tmp_path / "sounds" / name)
+    (tmp_path / "sounds/clips.csv").write_text("path,label,fold\npart0/a.wav,cat,1\npart1/b.wav,dog,2\n", "utf-8")
+    collected = Folder(folds=2).collect(str(zipped(tmp_path / "sounds")), 0, audio)
+    assert [(clip.label, clip.fold) for clip in collected.clips] == [("cat", 1), ("dog", 2)]
 
 
 def test_esc50s_layout(esc50: Path, audio: Path) -> None:

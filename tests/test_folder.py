@@ -61,6 +61,17 @@ def test_an_archive_packs_everything_in_one_more_folder(root: Path) -> None:
     assert {clip.label for clip in find(root.parent)} == {"chien", "Vögel"}
 
 
+def test_a_table_below_a_path_with_dots(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders on the way to the source may start with a dot, as `..` does and the one that archives are unpacked in."""
+    (root / "mine.csv").write_text("label,path\nloud,Vögel/ç.ogg\nquiet,chien/a.wav\n", "utf-8")
+    (beside := root.parent / ".hidden").mkdir()
+    monkeypatch.chdir(beside)
+    assert [clip.label for clip in find(Path("../sounds"))] == ["loud", "quiet"]
+    root.rename(beside / "sounds")
+    monkeypatch.chdir(root.parent)
+    assert [clip.label for clip in find(Path(".hidden"))] == ["loud", "quiet"]
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

@@ -34,6 +34,15 @@ def test_validation_is_stratified_and_fixed_by_the_seed() -> None:
     assert set(split.validation) != set(folds.split(made, 5, 0.15, 1).validation)
 
 
+def test_the_only_recording_of_a_class_is_left_to_train_on(rng: np.random.Generator) -> None:
+    made = store(rng)
+    groups = np.where(made.labels == 1, "one", made.groups)
+    folded = np.where(made.labels == 1, 2, made.folds)
+    split = folds.split(replace(made, groups=groups, folds=folded), 5, 0.15, 0)
+    assert set(made.labels[split.train]) == {0, 1, 2}
+    assert set(made.labels[split.validation]) == {0, 2}
+
+
 def test_a_fold_that_is_not_there(rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match=r"grid.fold: 6 is not a fold of the dataset; it has \[1, 2, 3, 4, 5\]"):
         folds.split(store(rng), 6, 0.15, 0)

@@ -20,9 +20,12 @@ from stages.defenses.free import Free
 from stages.defenses.mart import MART
 from stages.defenses.pgd import PGD
 from stages.defenses.trades import TRADES
+from stages.folds import Split
 from stages.harden import Hardening, HardenParams, ProbeParams
 from stages.learning import Score
 from stages.lessons import Batch, Lesson
+from stages.paths import Cell
+from stages.trials import Trial
 from tests.conftest import store
 from tests.test_learning import PLAIN, UNCHANGED, fit, recipe, small, taught
 
@@ -160,6 +163,15 @@ def test_mart_is_its_formula(lesson: Lesson) -> None:
     torch.testing.assert_close(loss, expected.mean(), rtol=1e-4, atol=1e-5)
 
 
+def test_mart_has_gradients_where_probabilities_vanish(lesson: Lesson) -> None:
+    """A gap of 200 between logits: the probability of the others is 0 in float32."""
+    model, batch = Firm(1), batch_of(lesson)
+    model.bias.data *= 200
+    loss, _ = MART(eps=EPS, steps=1, rel_stepsize=1, weight=4).loss(model, batch.images, batch, 0.0)
+    (gradient,) = torch.autograd.grad(loss, model.bias)
+    assert gradient.isfinite().all()
+
+
 def test_weights_are_displaced_uphill_by_their_share(lesson: Lesson) -> None:
     model, batch = small().eval(), batch_of(lesson)
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
@@ -191,6 +203,52 @@ def test_the_control_takes_no_crafted_clips(lesson: Lesson) -> None:
     assert torch.equal(changed, augment.exists[batch.indices])
 
 
+class Firm(nn.Module):
+    """Puts every clip in one class, whatever it is shown; keeps a gradient."""
+
+    def __init__(self, label: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(nn.functional.one_hot(torch.tensor(label), 3).float())
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.bias + 0 * images.mean(dim=(1, 2, 3))[:, None]
+
+
+class Fleeing(nn.Module):
+    """Right on clean clips alone: what is changed is put in the last class but the target's and its own."""
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        super().__init__()
+        self.images, self.labels = images.flatten(1), labels
+
+    def forward(self, images: Tensor) -> Tensor:
+        distance = torch.cdist(images.flatten(1), self.images)
+        own = functional.one_hot(self.labels[distance.argmin(1)], 4).float()
+        fled = functional.one_hot(torch.tensor(3), 4).float().expand_as(own)
+        changed = (distance.amin(1, keepdim=True) > 1e-3).float()
+        return torch.lerp(own, fled, changed) + 1e-3 * images.mean(dim=(1, 2, 3))[:, None] * torch.arange(4.0)
+
+
+def probe(model: nn.Module, rng: np.random.Generator, compute: ComputeParams) -> Score:
+    made = replace(store(rng, clips=12), classes=("a", "b", "c", "d"))
+    whole = np.arange(12)
+    trial = Trial(Cell("stft", "resnet18", 1), made, Split(whole, whole, whole), 0, compute)
+    return harden.Probe(ProbeParams(eps=EPS, steps=2, rel_stepsize=0.5), trial)(model.eval())
+
+
+def test_the_probe_counts_clips_that_stay_right(rng: np.random.Generator, compute: ComputeParams) -> None:
+    made = store(np.random.default_rng(0), clips=12)
+    fleeing = Fleeing(torch.from_numpy(made.features), torch.from_numpy(made.labels))
+    assert probe(fleeing, np.random.default_rng(0), compute) == Score(value=0.0, accuracy=1.0)
+    firm = probe(Firm(1), rng, compute)
+    assert firm.value == firm.accuracy == pytest.approx(1 / 3)
+
+
+def test_the_probe_of_a_model_that_is_always_wrong(rng: np.random.Generator, compute: ComputeParams) -> None:
+    never = nn.Sequential(Firm(0), nn.ConstantPad1d((3, 0), 0.0))
+    assert probe(never, rng, compute) == Score(value=0.0, accuracy=0.0)
+
+
 def rows(*values: tuple[float, float]) -> list[Epoch]:
     return [Epoch(i + 1, 0.1, accuracy, 0.5, score, 0.1, 1.0) for i, (accuracy, score) in enumerate(values)]
 
@@ -200,6 +258,7 @@ def test_a_collapse_is_a_falling_score_at_rising_accuracy() -> None:
     assert not curves.collapsed(rows((0.5, 0.6), (0.7, 0.4)))
     assert not curves.collapsed(rows((0.7, 0.6), (0.5, 0.2)))
     assert not curves.collapsed(rows((0.5, 0.0)))
+    assert curves.collapsed(rows((0.5, 0.6), (0.9, 0.2), (0.8, 0.2))), "again, from the weights of the first epoch"
 
 
 def test_a_collapse_is_taken_back(lesson: Lesson, capsys: pytest.CaptureFixture[str]) -> None:

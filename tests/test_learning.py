@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from stages import architectures, augmentation, checkpoints, curves, hardware, learning, train
 from stages.augmentation import AugmentationParams
@@ -260,6 +261,15 @@ def test_augmentation_belongs_to_the_clip() -> None:
     assert torch.equal(whole, torch.cat(parts))
     again = augmentation.augment(images, torch.arange(6), augmentation.draw(0, 2, 6, mixed), mixed)
     assert not torch.equal(whole, again)
+
+
+def test_clips_on_a_gpu_are_augmented_there() -> None:
+    """Tensors without contents know their device: no GPU is needed to see that none is mixed with the processor's."""
+    mixed = AUGMENTATION.model_copy(update={"mixup": 0.4, "gain": 4.0, "time_mask": 0.2, "band_mask": 0.2})
+    drawn = augmentation.draw(0, 1, 6, mixed)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        images = torch.empty(6, 1, 16, 20, device="cuda")
+        assert augmentation.augment(images, torch.arange(3), drawn, mixed).device.type == "cuda"
 
 
 def test_a_time_shift_is_circular() -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from stages.learning import Record, Score
 from stages.lessons import Batch, Lesson
 from stages.resumption import Scratch, scratch
 from tests.conftest import ROOT, store
-from tests.test_learning import AUGMENTATION, recipe, taught
+from tests.test_learning import AUGMENTATION, taught
 
 EPOCHS = 5
 
@@ -114,7 +115,8 @@ def test_whatever_the_weights_come_from_is_in_the_key(
     assert resumption._key(*lesson(compute).made_from, network()) == usual
     assert resumption._key(*lesson(compute, weight_decay=0.1).made_from, model) != usual
     masked = AUGMENTATION.model_copy(update={"time_mask": 0.2})
-    assert resumption._key(first.images, first.labels, recipe(epochs=EPOCHS), masked, 0, model) != usual
+    for changed in ({"augmentation": masked}, {"seed": 1}, {"variants": first.images}):
+        assert resumption._key(*replace(first, **changed).made_from, model) != usual, changed
     first.images[3, 0, 5, 5] += 1e-6
     assert resumption._key(*first.made_from, model) != usual
     with torch.no_grad():

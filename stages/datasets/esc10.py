@@ -18,7 +18,7 @@ RECORDING = re.compile(r"(?P<fold>[1-5])-(?P<group>\d+)-[A-Z]\.(ogg|wav)")
 class ESC10(Recordings):
     """Read from either layout."""
 
-    clips: ClassVar[int] = 400
+    clips: ClassVar[int] = 2000
     publication: ClassVar[Publication | None] = _esc50.PUBLICATION
 
     def find(self, root: Path, seed: int) -> dict[Clip, Path]:

@@ -52,7 +52,7 @@ def _table(root: Path) -> Path | None:
     if root.is_file():
         return root
     top = _top(root)
-    tables = sorted(path for path in top.glob("*.csv") if not _is_hidden(path))
+    tables = sorted(path for path in top.glob("*.csv") if not _is_hidden(path.name))
     if len(tables) > 1:
         names = ", ".join(path.name for path in tables)
         raise InputError(f"dataset.source: {top} holds several CSV files ({names}): give the path of the one to use")
@@ -61,9 +61,9 @@ def _table(root: Path) -> Path | None:
 
 def _top(root: Path) -> Path:
     """Past the single folder that an archive often packs all others in, unless sounds lie in it themselves."""
-    inside = [path for path in root.iterdir() if not _is_hidden(path)]
+    inside = [path for path in root.iterdir() if not _is_hidden(path.name)]
     if len(inside) == 1 and inside[0].is_dir():
-        deeper = [path for path in inside[0].iterdir() if not _is_hidden(path)]
+        deeper = [path for path in inside[0].iterdir() if not _is_hidden(path.name)]
         if any(map(Path.is_dir, deeper)) and not any(map(_is_sound, deeper)):
             return _top(inside[0])
     return root
@@ -78,7 +78,7 @@ def _walk(root: Path) -> pd.DataFrame:
     top, rows, others = _top(root), [], []
     for path in sorted(top.rglob("*")):
         relative = path.relative_to(top)
-        if not path.is_file() or _is_hidden(relative):
+        if not path.is_file() or any(map(_is_hidden, relative.parts)):
             continue
         if len(relative.parts) > 1 and _is_sound(path):
             rows.append((relative.as_posix(), relative.parts[0]))
@@ -95,7 +95,6 @@ def _read(table: Path) -> pd.DataFrame:
     return rows.sort_values("path", ignore_index=True)
 
 
-def _is_hidden(path: Path) -> bool:
-    """Whether it, or a folder of a relative path, is one that systems keep to themselves."""
-    parts = [path.name] if path.is_absolute() else path.parts
-    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
+def _is_hidden(name: str) -> bool:
+    """Whether a file or folder of that name is one that systems keep to themselves."""
+    return name.startswith(".") or name == "__MACOSX"

@@ -13,7 +13,7 @@ from stages.lessons import Batch
 from stages.params import Number
 
 LEAST = 1e-6
-"""Probability below which its logarithm is not followed."""
+"""What is left to the other classes, below which its logarithm is not followed."""
 
 
 class MART(Descending):
@@ -30,8 +30,8 @@ class MART(Descending):
         """The terms' sum, and the logits of the adversaries."""
         _, clean_logits = learning.cross_entropy(model, batch.images, batch, label_smoothing)
         cross_entropy, logits = learning.cross_entropy(model, adversarial, batch, label_smoothing)
-        clean, attacked = clean_logits.float().softmax(1), logits.float().softmax(1)
+        clean, attacked = clean_logits.float().log_softmax(1), logits.float().log_softmax(1)
         own = functional.one_hot(batch.labels, clean.shape[1]).bool()
-        boost = -torch.log((1 - attacked.masked_fill(own, 0).amax(1)).clamp(min=LEAST)).mean()
-        divergence = functional.kl_div(attacked.clamp(min=LEAST).log(), clean, reduction="none").sum(1)
-        return cross_entropy + boost + self.weight * (divergence * (1 - clean[own])).mean(), logits
+        boost = -torch.log((1 - attacked.exp().masked_fill(own, 0).amax(1)).clamp(min=LEAST)).mean()
+        divergence = functional.kl_div(attacked, clean, reduction="none", log_target=True).sum(1)
+        return cross_entropy + boost + self.weight * (divergence * (1 - clean.exp()[own])).mean(), logits

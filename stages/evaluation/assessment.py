@@ -1,6 +1,6 @@
 """What one model of a cell is worth: clean, attacked, against what was crafted for others, and by ear."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,8 @@ def transferred(
         verdict = predicted.copy()
         verdict[within] = predictions(victim, store.adversarial[within])
         fooled = (verdict == case.target)[case.eligible]
-        metrics[name] = {"robust_accuracy": float((verdict == case.label).mean()), **rates.rate("fooling_rate", fooled)}
+        held = case.eligible & (verdict != case.target)
+        metrics[name] = {"robust_accuracy": float(held.mean()), **rates.rate("fooling_rate", fooled)}
     return metrics
 
 
@@ -118,8 +119,14 @@ def figures(
         measured["transfer_not_stronger"] = checks.transfer_lead(found, metrics["transferred"], eps)
     if case.eligible.any():
         clips, sizes = case.clips(), checks.worst(found, "size_linf")[case.eligible]
-        measured |= probes.of_gradients(victim, clips) | probes.of_effort(victim, clips, sizes, eps)
+        measured |= probes.of_gradients(victim, clips)
+        measured |= probes.of_effort(victim, clips, sizes, eps, 2 * most_steps(kinds.values()))
         grown = probes.of_budgets(victim, clips, eps)
         known = measured.get("unlimited_budget_fools", 0.0)
         measured |= grown | {"unlimited_budget_fools": max(known, grown["unlimited_budget_fools"])}
     return measured
+
+
+def most_steps(kinds: Iterable[Attack]) -> int:
+    """The most steps of the attacks that descend in L-infinity, as they were run; one where there is none."""
+    return max((int(getattr(kind, "steps", 1)) for kind in kinds if kind.norm == "linf"), default=1)

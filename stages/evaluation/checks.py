@@ -46,12 +46,12 @@ RULES = {
     ),
     "effort_converged": Rule(
         "More steps and restarts change little",
-        "clips more within the budget, as a share of all, at more steps and from random starts",
+        "clips more within the budget, as a share of all, at twice the steps and from a random start",
         most=0.05,
     ),
     "success_grows_with_budget": Rule(
-        "Success never falls with the budget",
-        "largest fall of the fooling rate between growing budgets, on a few clips",
+        "Success hardly ever falls with the budget",
+        "largest fall of the fooling rate between growing budgets, on 8 clips",
         most=0.125,
     ),
     "unlimited_budget_fools": Rule(

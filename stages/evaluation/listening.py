@@ -35,6 +35,8 @@ class Rendering:
     adversarial: Waveform
     image: Image
     """The feature of the adversarial sound."""
+    mismatch: float
+    """Of the adversarial image with it, by the representation."""
 
     @property
     def snr_db(self) -> float:
@@ -77,7 +79,8 @@ def renderings(
     for clip, image in zip(clips, images, strict=True):
         waveform = audio.load(paths.RAW / clip, sound)
         changed = transform.render(waveform, sound.sample_rate, image)
-        yield Rendering(waveform, changed, transform.image(changed, sound.sample_rate))
+        heard_as = transform.image(changed, sound.sample_rate)
+        yield Rendering(waveform, changed, heard_as, transform.mismatch(changed, sound.sample_rate, image))
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,13 @@ class Heard:
     targets: Integers
 
     def metrics(self) -> dict[str, float]:
-        """How many sounds there are, their median signal-to-noise ratio, the share that still reaches the target."""
+        """How many sounds there are, the share that still reaches the target, medians of their ratio and mismatch."""
         values = {"clips": len(self.clips), **rates.rate("survival_rate", self.verdicts == self.targets)}
-        ratios = [ratio for each in self.renderings if np.isfinite(ratio := each.snr_db)]
-        return values | ({"snr_db_median": float(np.median(ratios))} if ratios else {})
+        measured = {
+            "snr_db_median": [ratio for each in self.renderings if np.isfinite(ratio := each.snr_db)],
+            "mismatch_median": [each.mismatch for each in self.renderings],
+        }
+        return values | {name: float(np.median(found)) for name, found in measured.items() if found}
 
     def exhibits(self, classes: tuple[str, ...], sample_rate: int) -> Iterator[Exhibit]:
         """A few of them to listen to, evenly spaced."""

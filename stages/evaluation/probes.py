@@ -15,10 +15,11 @@ from stages.attacks import Clips
 from stages.prediction import Victim
 
 STEPS = 20
-REL_STEPSIZE = 0.15
-"""Size of a step near the budget reported, as a share of it."""
+"""At growing budgets."""
 FINE_REL_STEPSIZE = 0.05
-"""Of a step at growing budgets: larger ones jump across the whole range."""
+"""Of a step at growing budgets, as a share of them: larger ones jump across the whole range."""
+LENGTH = 3.0
+"""Of all steps together near the budget reported, as a multiple of it."""
 RESTARTS = 2
 NEAREST, NEAREST_SHARE = 8, 0.1
 """Clips sought again: those that lie closest beyond the budget, so many or that share of all. A fixed number of them
@@ -60,7 +61,7 @@ def of_gradients(victim: Victim, clips: Clips) -> dict[str, float]:
     return {"gradients_alive": float(alive.float().mean())}
 
 
-def of_effort(victim: Victim, clips: Clips, sizes: Sizes, eps: float) -> dict[str, float]:
+def of_effort(victim: Victim, clips: Clips, sizes: Sizes, eps: float, steps: int) -> dict[str, float]:
     """Share of the clips that more steps, from the clip and from a random start, fool within the budget anew.
 
     Args:
@@ -68,6 +69,7 @@ def of_effort(victim: Victim, clips: Clips, sizes: Sizes, eps: float) -> dict[st
         clips: all that are eligible.
         sizes: the smallest known in L-infinity for each of them, infinite where there is none.
         eps: the budget, in L-infinity.
+        steps: number of steps, more than the attacks took.
     """
     beyond = np.flatnonzero(sizes > eps)
     most = max(NEAREST, ceil(NEAREST_SHARE * len(clips)))
@@ -77,7 +79,8 @@ def of_effort(victim: Victim, clips: Clips, sizes: Sizes, eps: float) -> dict[st
     chosen = clips[torch.from_numpy(nearest)]
     starts = [False] + [True] * (RESTARTS - 1)
     model = victim.exposed()
-    fooled = [_fooled(victim, model, chosen, eps, REL_STEPSIZE, random_start=start) for start in starts]
+    attacks = [_descent(steps, LENGTH / steps, random_start=start) for start in starts]
+    fooled = [_fooled(victim, model, chosen, eps, attack) for attack in attacks]
     return {"effort_converged": int(torch.stack(fooled).any(0).sum()) / len(clips)}
 
 
@@ -85,10 +88,8 @@ def of_budgets(victim: Victim, clips: Clips, eps: float) -> dict[str, float]:
     """Largest fall of the fooling rate between growing budgets, and the rate at the whole range."""
     chosen, model = spread(clips, SPREAD), victim.exposed()
     budgets = [min(eps * factor, 1.0) for factor in GROWTH]
-    found = [
-        float(_fooled(victim, model, chosen, budget, FINE_REL_STEPSIZE, random_start=False).float().mean())
-        for budget in budgets
-    ]
+    attack = _descent(STEPS, FINE_REL_STEPSIZE, random_start=False)
+    found = [float(_fooled(victim, model, chosen, budget, attack).float().mean()) for budget in budgets]
     return {"success_grows_with_budget": _fall(found), "unlimited_budget_fools": found[-1]}
 
 
@@ -102,10 +103,13 @@ def spread(clips: Clips, most: int) -> Clips:
     return clips[torch.linspace(0, len(clips) - 1, min(most, len(clips))).long()]
 
 
+def _descent(steps: int, rel_stepsize: float, *, random_start: bool) -> LinfProjectedGradientDescentAttack:
+    return LinfProjectedGradientDescentAttack(steps=steps, rel_stepsize=rel_stepsize, random_start=random_start)
+
+
 def _fooled(
-    victim: Victim, model: PyTorchModel, clips: Clips, budget: float, rel_stepsize: float, *, random_start: bool
+    victim: Victim, model: PyTorchModel, clips: Clips, budget: float, attack: LinfProjectedGradientDescentAttack
 ) -> Tensor:
-    attack = LinfProjectedGradientDescentAttack(steps=STEPS, rel_stepsize=rel_stepsize, random_start=random_start)
     pairs = zip(victim.batches(clips.images), victim.batches(clips.targets), strict=True)
     examples = [attack.run(model, images, TargetedMisclassification(aims), epsilon=budget) for images, aims in pairs]
     return victim.predict(torch.cat(examples)).cpu() == clips.targets

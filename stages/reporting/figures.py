@@ -201,7 +201,7 @@ def plate(clean: Image, label: str, budgets: Sequence[float], rows: Mapping[str,
             _draw(upper[column], image, f"{budget:g} → {verdict}", cmap=SPECTRUM, vmin=0, vmax=1)
             _draw(lower[column], image - clean, "", cmap=DIFFERENCES, vmin=-budget, vmax=budget)
         if not examples:
-            upper[1].text(0, 0.5, "fooled at no size", va="center")
+            upper[1].text(0, 0.5, "not fooled at any size, or not attacked", va="center")
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=80, metadata=UNNAMED)
     return buffer.getvalue()

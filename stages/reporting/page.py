@@ -163,7 +163,7 @@ def verdict(section: Section, eps: float) -> Iterator[str]:
         first, second = (percent(each["fooling_rate"]) for each in worst)
         yield (
             f"Of the clips that a model gets right, the best attack on each fooled {first} within a budget of {eps:g} "
-            f"before, and fools {second} now."
+            f"(L∞: no bin of the image changes by more) before, and fools {second} now."
         )
     else:
         yield "A model got no clip right, so that there is none to be fooled and no fooling rate."
@@ -176,7 +176,8 @@ def _price_sentence(compared: Metrics, after: Metrics) -> str:
     )
     if "cost_ratio" in compared:
         return (
-            f"The attacker now needs {compared['cost_ratio']:.1f} times the perturbation for the median clip{ceiling}."
+            f"The attacker now needs {compared['cost_ratio']:.1f} times the perturbation (L∞) for the median "
+            f"clip{ceiling}."
         )
     return f"The median clip of a model is fooled at no size, so that there is no ratio of costs{ceiling}."
 

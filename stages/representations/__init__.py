@@ -52,6 +52,16 @@ class Representation(params.Parameters, ABC):
         """
         return self.amplified(waveform, sample_rate, DYNAMIC_RANGE_DB * (image - self.image(waveform, sample_rate)))
 
+    def mismatch(self, waveform: Waveform, sample_rate: int, image: Image) -> float:
+        """Mean distance, in [0, 1], of an image from that of a sound, such as what `render` made of it.
+
+        Args:
+            waveform: shape (samples,), float32.
+            sample_rate: in Hz.
+            image: shape of `image`, in [0, 1].
+        """
+        return float(np.abs(image - self.image(waveform, sample_rate)).mean())
+
     @abstractmethod
     def amplified(self, waveform: Waveform, sample_rate: int, change: Change) -> Waveform:
         """The clip with a gain that is interpolated between the centres of the image's blocks.

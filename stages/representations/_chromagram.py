@@ -100,6 +100,6 @@ class WithChromagram(Representation, ABC):
         return self.base.amplified(waveform, sample_rate, change[:-ROWS])
 
     def mismatch(self, waveform: Waveform, sample_rate: int, image: Image) -> float:
-        """Mean distance, in [0, 1], of the image's chromagram from that of the sound: what no sound can realise."""
+        """That of the chromagrams alone: whoever changes the rows of both at will asks for what no sound can be."""
         rows = self.chromagram.rows(waveform, sample_rate, image.shape[1])
         return float(np.abs(image[-ROWS:] - rows).mean())
