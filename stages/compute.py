@@ -1,4 +1,7 @@
-"""Where and how the work is done. No stage tracks it: a change reruns nothing."""
+"""Where and how the work is done. No stage tracks it: a change reruns nothing, and changes results by rounding alone.
+
+The one exception is dropout, which each of several processes draws for itself.
+"""
 
 import os
 from typing import Annotated, Literal

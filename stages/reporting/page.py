@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -202,21 +202,25 @@ def markdown(sections: Sequence[Section], eps: float) -> str:
 
 def _table(section: Section, eps: float) -> Iterator[str]:
     before, after = (section.means[model] for model in MODELS)
-    yield f"{section.name}, fold {', '.join(map(str, section.folds))}\n"
-    yield "| | baseline | hardened |"
-    yield "|---|---|---|"
-    cells = " | ".join(interval(means["clean"], "accuracy") for means in (before, after))
-    yield f"| clean accuracy ({before['clean']['clips']:g} clips) | {cells} |"
+    accuracy = _arrow(interval(means["clean"], "accuracy") for means in (before, after))
+    yield f"{section.name}, fold {', '.join(map(str, section.folds))}, {before['clean']['clips']:g} clips, baseline →"
+    yield f"hardened: clean accuracy {accuracy}\n"
+    yield f"| | fooled within {eps:g} | at any size | median cost | eps90 | passes a clip | seconds |"
+    yield "|---|---|---|---|---|---|---|"
     for attack in before["adaptive"]:
         pair = [means["adaptive"][attack] for means in (before, after)]
-        yield f"| `{attack}` fooling rate at {eps:g} | {' | '.join(interval(each, 'fooling_rate') for each in pair)} |"
-        yield f"| `{attack}` ceiling, median cost, eps90 | {' | '.join(map(_prices_of, pair))} |"
+        cells = [
+            _arrow(interval(each, "fooling_rate") for each in pair),
+            _arrow(percent(each.get("fooling_ceiling")) for each in pair),
+            *(_arrow(price(each.get(name)) for each in pair) for name in rates.PRICES),
+            *(_arrow(whole(each.get(name)) for each in pair) for name in ("passes", "seconds")),
+        ]
+        yield f"| `{attack}` | {' | '.join(cells)} |"
     yield ""
 
 
-def _prices_of(metrics: Metrics) -> str:
-    prices = [price(metrics.get(name)) for name in rates.PRICES]
-    return ", ".join([percent(metrics.get("fooling_ceiling")), *prices])
+def _arrow(cells: Iterable[str]) -> str:
+    return " → ".join(cells)
 
 
 def percent(value: float | None) -> str:
@@ -227,6 +231,11 @@ def percent(value: float | None) -> str:
 def price(value: float | None) -> str:
     """A cost as text, a dash for none."""
     return NOTHING if value is None else f"{value:.4f}"
+
+
+def whole(value: float | None) -> str:
+    """A number without decimals as text, a dash for none."""
+    return NOTHING if value is None else f"{value:.0f}"
 
 
 def interval(metrics: Metrics, key: str) -> str:
