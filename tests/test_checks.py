@@ -15,7 +15,8 @@ from stages.prediction import Victim
 from stages.stores import Adversarial
 from tests.conftest import attack_store, store
 
-STEPS = 20
+STEPS = 2
+"""That attacks took: the probe takes more."""
 
 COSTS = [0.01] * 6
 WEAK = [0.01] * 5 + [np.inf]

@@ -159,6 +159,7 @@ def attackable(folder: Path) -> None:
     document = YAML(typ="safe").load((folder / "params.yaml").read_text(encoding="utf-8"))
     document["compute"] |= {"device": "cpu", "precision": "float32"}
     document["attack"] |= {"tuning_clips": 4, "doublings": 0}
+    document["attacks"]["bim"]["steps"] = 2
     document["attack"]["search"] |= {"start": 0.2, "smallest": 0.05, "tolerance": 1.0}
     YAML().dump(document, folder / "params.yaml")
     made = store(np.random.default_rng(0), clips=100)
@@ -180,18 +181,18 @@ def attackable(folder: Path) -> None:
 def test_two_processes_attack_as_one_does(folder: Path) -> None:
     # Two interpreters that load PyTorch take some seconds.
     attackable(folder)
-    attack.main("stft", "resnet18", "1", "baseline", "fgsm")
-    alone = stores.read_adversarial(CELL.attack("baseline", "fgsm"), "attack")
+    attack.main("stft", "resnet18", "1", "baseline", "bim")
+    alone = stores.read_adversarial(CELL.attack("baseline", "bim"), "attack")
     assert alone.eligible.sum() == 70
     assert alone.success.sum() > 0
-    CELL.attack("baseline", "fgsm").unlink()
+    CELL.attack("baseline", "bim").unlink()
     file = folder / "params.yaml"
     file.write_text(file.read_text(encoding="utf-8").replace("devices: 1", "devices: 2"), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-m", "stages.attack", "stft", "resnet18", "1", "baseline", "fgsm"]
+    words = [sys.executable, "-m", "stages.attack", "stft", "resnet18", "1", "baseline", "bim"]
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("validation clips fooled") == done.stderr.count("70/70 clips") == 1
-    both = stores.read_adversarial(CELL.attack("baseline", "fgsm"), "attack")
+    both = stores.read_adversarial(CELL.attack("baseline", "bim"), "attack")
     assert_same(both, alone)
     assert {**both.attributes, "seconds": 0} == {**alone.attributes, "seconds": 0}

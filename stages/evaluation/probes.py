@@ -15,7 +15,7 @@ from stages.attacks import Clips
 from stages.prediction import Victim
 
 STEPS = 20
-"""At growing budgets."""
+"""At growing budgets, and the fewest near the budget reported."""
 FINE_REL_STEPSIZE = 0.05
 """Of a step at growing budgets, as a share of them: larger ones jump across the whole range."""
 LENGTH = 3.0
@@ -69,8 +69,9 @@ def of_effort(victim: Victim, clips: Clips, sizes: Sizes, eps: float, steps: int
         clips: all that are eligible.
         sizes: the smallest known in L-infinity for each of them, infinite where there is none.
         eps: the budget, in L-infinity.
-        steps: number of steps, more than the attacks took.
+        steps: number of steps, more than the attacks took; `STEPS` if it is less.
     """
+    steps = max(steps, STEPS)
     beyond = np.flatnonzero(sizes > eps)
     most = max(NEAREST, ceil(NEAREST_SHARE * len(clips)))
     nearest = beyond[np.argsort(sizes[beyond], kind="stable")[:most]]
