@@ -20,19 +20,31 @@ class Epoch:
     validation_accuracy: float
     validation_score: float
     """What the epoch is chosen by: accuracy, or in hardening that under attack."""
+    standard_error: float
+    """Of the score."""
     learning_rate: float
     """Of the epoch's last step."""
     clips_per_second: float
     """Of training alone. It differs between equal runs: nothing depends on it."""
 
 
+def kept(curve: Sequence[Epoch]) -> Epoch:
+    """The latest epoch whose score lies within a standard error of the best one's (Breiman et al. 1984).
+
+    On few validation clips the very best is often a lucky one from the middle of the schedule. Whichever is kept of a
+    part of the curve is its last epoch, or was kept before that: the choice can be made as training goes on.
+    """
+    best = max(curve, key=lambda row: row.validation_score)
+    return next(row for row in reversed(curve) if row.validation_score >= best.validation_score - best.standard_error)
+
+
 def summary(curve: Sequence[Epoch]) -> dict[str, str]:
-    """Which epoch was kept, the last one of the best score, and how accurate it and the last one were."""
-    kept = max(curve, key=lambda row: (row.validation_score, row.validation_accuracy, row.epoch))
+    """Which epoch was kept, and how accurate it and the last one were."""
+    chosen = kept(curve)
     return {
-        "epoch": f"{kept.epoch} of {len(curve)}",
-        "validation_accuracy": f"{kept.validation_accuracy:.4f}",
-        "validation_score": f"{kept.validation_score:.4f}",
+        "epoch": f"{chosen.epoch} of {len(curve)}",
+        "validation_accuracy": f"{chosen.validation_accuracy:.4f}",
+        "validation_score": f"{chosen.validation_score:.4f}",
         "validation_accuracy_of_last_epoch": f"{curve[-1].validation_accuracy:.4f}",
         "validation_score_of_last_epoch": f"{curve[-1].validation_score:.4f}",
     }

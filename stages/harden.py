@@ -155,7 +155,7 @@ class Probe:
         victim = Victim(model, trial.compute)
         case = crafting.case(victim, trial.store, trial.split.validation, trial.seed)
         if not case.eligible.any():
-            return Score(value=0.0, accuracy=0.0)
+            return Score(value=0.0, accuracy=0.0, clips=len(case.eligible))
         clips, settings, exposed = case.clips(), self.settings, victim.exposed()
         labels = torch.from_numpy(case.label[case.eligible])
         batches = (victim.batches(each) for each in (clips.images, clips.targets, labels))
@@ -166,7 +166,8 @@ class Probe:
                 exposed, images, targets, budget, steps=settings.steps, rel_stepsize=settings.rel_stepsize
             )
             held += int((victim.predict(examples) == own).sum())
-        return Score(value=held / len(case.eligible), accuracy=float(case.eligible.mean()))
+        count = len(case.eligible)
+        return Score(value=held / count, accuracy=float(case.eligible.mean()), clips=count)
 
 
 if __name__ == "__main__":

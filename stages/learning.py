@@ -1,5 +1,6 @@
 """The training loop: of the baseline, and of every defense."""
 
+import math
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -18,13 +19,19 @@ from stages.resumption import Scratch, State
 
 @dataclass(frozen=True)
 class Score:
-    """How good a model is on the validation clips.
-
-    The greatest `value` is kept; of equal ones that of the greatest accuracy, then the latest.
-    """
+    """How good a model is on the validation clips."""
 
     value: float
+    """Share of the clips, by which the epoch is chosen."""
     accuracy: float
+    clips: int
+    """How many there are."""
+
+    @property
+    def standard_error(self) -> float:
+        """Of the value; of n clips as if two more were there, one right, or it would be 0 where all are (Agresti)."""
+        share = (self.value * self.clips + 1) / (self.clips + 2)
+        return math.sqrt(share * (1 - share) / (self.clips + 2))
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ def fit(
     record: Record,
     watch: Watch = never,
 ) -> list[Epoch]:
-    """Train a model, or go on with it; it ends with the weights of its best epoch.
+    """Train a model, or go on with it; it ends with the weights of the epoch that `curves.kept` chooses.
 
     Args:
         model: changed in place, moved to the device.
@@ -72,7 +79,7 @@ def fit(
         objective: the loss of each batch.
         score: judges the model, in evaluation mode, after each epoch, on validation clips.
         record: where progress is kept; an unfinished run that is found there is taken up.
-        watch: says after each epoch whether training goes on from the best epoch's weights instead.
+        watch: says after each epoch whether training goes on from the kept epoch's weights instead.
 
     Raises:
         InputError: the clips cannot be trained on, or the loss is not finite for the second time.
@@ -92,7 +99,7 @@ def fit(
             curves.write(record.curve, learner.curve)
             progress.add(note=f"loss {row.loss:.3f}, validation accuracy {row.validation_accuracy:.3f}")
     progress.close()
-    model.load_state_dict(learner.best)
+    model.load_state_dict(learner.kept)
     return learner.curve
 
 
@@ -122,7 +129,7 @@ class _Learner:
         )
         self.model, self.optimizer = self.fabric.setup(self.bare, optimizer)
         self.pieces, self.setbacks = 1, 0
-        self.best_score, self.best = (float("-inf"), 0.0), deepcopy(self.bare.state_dict())
+        self.kept = deepcopy(self.bare.state_dict())
         self.curve: list[Epoch] = []
         self.rate = 0.0
 
@@ -134,8 +141,7 @@ class _Learner:
             "schedule": self.schedule.state_dict(),
             "pieces": self.pieces,
             "setbacks": self.setbacks,
-            "best_score": self.best_score,
-            "best": self.best,
+            "kept": self.kept,
             "curve": [asdict(row) for row in self.curve],
         }
 
@@ -151,28 +157,37 @@ class _Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.pieces, self.setbacks = state["pieces"], state["setbacks"]
-        self.best_score, self.best = state["best_score"], state["best"]
+        self.kept = state["kept"]
         self.curve = [Epoch(**row) for row in state["curve"]]
 
     def learn_epoch(self, score: Callable[[nn.Module], Score]) -> Epoch:
-        """Train for an epoch, judge the model, and remember it if it is the best so far."""
+        """Train for an epoch, judge the model, and remember its weights if they are to be kept so far."""
         start = time.perf_counter()
         loss, accuracy = self._train_safely()
         speed = self.lesson.steps * self.lesson.batch_size / (time.perf_counter() - start)
         judged: Score = self.fabric.broadcast(score(self.bare.eval()))
-        if (found := (judged.value, judged.accuracy)) >= self.best_score:
-            self.best_score, self.best = found, deepcopy(self.bare.state_dict())
-        row = Epoch(len(self.curve) + 1, loss, accuracy, judged.accuracy, judged.value, self.rate, round(speed, 1))
+        row = Epoch(
+            epoch=len(self.curve) + 1,
+            loss=loss,
+            accuracy=accuracy,
+            validation_accuracy=judged.accuracy,
+            validation_score=judged.value,
+            standard_error=judged.standard_error,
+            learning_rate=self.rate,
+            clips_per_second=round(speed, 1),
+        )
         self.curve.append(row)
+        if curves.kept(self.curve) is row:
+            self.kept = deepcopy(self.bare.state_dict())
         return row
 
     def take_back(self) -> None:
-        """Go on from the weights of the best epoch so far."""
-        self.bare.load_state_dict(self.best)
+        """Go on from the weights of the epoch that is kept so far."""
+        self.bare.load_state_dict(self.kept)
         row = self.curve[-1]
         say(
             f"epoch {row.epoch}: the score fell to {row.validation_score:.3f} while training accuracy rose to "
-            f"{row.accuracy:.3f}: back to the weights of the best epoch"
+            f"{row.accuracy:.3f}: back to the weights of epoch {curves.kept(self.curve).epoch}"
         )
 
     def _train_safely(self) -> tuple[float, float]:

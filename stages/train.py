@@ -42,7 +42,7 @@ class Plain:
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor, compute: ComputeParams) -> Score:
     """Share of clips predicted right."""
     right = float((Victim(model, compute).predict(images).cpu() == labels).float().mean())
-    return Score(value=right, accuracy=right)
+    return Score(value=right, accuracy=right, clips=len(labels))
 
 
 if __name__ == "__main__":

@@ -239,18 +239,18 @@ def probe(model: nn.Module, rng: np.random.Generator, compute: ComputeParams) ->
 def test_the_probe_counts_clips_that_stay_right(rng: np.random.Generator, compute: ComputeParams) -> None:
     made = store(np.random.default_rng(0), clips=12)
     fleeing = Fleeing(torch.from_numpy(made.features), torch.from_numpy(made.labels))
-    assert probe(fleeing, np.random.default_rng(0), compute) == Score(value=0.0, accuracy=1.0)
+    assert probe(fleeing, np.random.default_rng(0), compute) == Score(value=0.0, accuracy=1.0, clips=12)
     firm = probe(Firm(1), rng, compute)
     assert firm.value == firm.accuracy == pytest.approx(1 / 3)
 
 
 def test_the_probe_of_a_model_that_is_always_wrong(rng: np.random.Generator, compute: ComputeParams) -> None:
     never = nn.Sequential(Firm(0), nn.ConstantPad1d((3, 0), 0.0))
-    assert probe(never, rng, compute) == Score(value=0.0, accuracy=0.0)
+    assert probe(never, rng, compute) == Score(value=0.0, accuracy=0.0, clips=12)
 
 
 def rows(*values: tuple[float, float]) -> list[Epoch]:
-    return [Epoch(i + 1, 0.1, accuracy, 0.5, score, 0.1, 1.0) for i, (accuracy, score) in enumerate(values)]
+    return [Epoch(i + 1, 0.1, accuracy, 0.5, score, 0.05, 0.1, 1.0) for i, (accuracy, score) in enumerate(values)]
 
 
 def test_a_collapse_is_a_falling_score_at_rising_accuracy() -> None:
@@ -268,7 +268,7 @@ def test_a_collapse_is_taken_back(lesson: Lesson, capsys: pytest.CaptureFixture[
 
     def score(model: nn.Module) -> Score:
         judged.append(nn.utils.parameters_to_vector(model.parameters()))
-        return Score(next(scores), 0.5)
+        return Score(next(scores), 0.5, 100)
 
     def recorded(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         begun.setdefault(batch.epoch, nn.utils.parameters_to_vector(model.parameters()))

@@ -53,7 +53,7 @@ def learn(compute: ComputeParams, objective: learning.Objective) -> nn.Module:
     model, teaching = network(), lesson(compute)
     with scratch("tiny", *teaching.made_from, model) as kept:
         record = Record("tiny", Path("curve.csv"), kept)
-        learning.fit(model, teaching, objective, lambda _: Score(0, 0), record)
+        learning.fit(model, teaching, objective, lambda _: Score(0, 0, 1), record)
     return model
 
 
