@@ -10,11 +10,11 @@ from stages.attacks import AttackParams
 def main(representation: str, architecture: str, fold: str, victim: str, attack: str) -> None:
     """Write the adversarial store of the test clips."""
     settings: AttackParams = params.read("attack", AttackParams)
-    weak = attacks.load(attack)
     trial = trials.begin(representation, architecture, fold)
     processes.join(trial.compute)
     model = trial.victim(victim)
     start = time.perf_counter()
+    weak = attacks.load(attack).prepared(trial)
     begins = crafting.starts(weak, model, trial.store, trial.split.train)
     validation = crafting.case(model, trial.store, trial.split.validation, trial.seed)
     # By every process alike: its few clips hardly make more than one shard, and each rung waits for the one below.

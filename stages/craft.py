@@ -20,9 +20,9 @@ class CraftParams(Parameters):
 def main(representation: str, architecture: str, fold: str) -> None:
     """Write training.h5: the training clips, and examples that fool the baseline on enough of them."""
     settings: CraftParams = params.read("craft", CraftParams)
-    attack = attacks.load(settings.attack)
     trial = trials.begin(representation, architecture, fold)
     processes.join(trial.compute)
+    attack = attacks.load(settings.attack).prepared(trial)
     victim = trial.victim("baseline")
     attributes = {
         "attack": settings.attack,

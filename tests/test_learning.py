@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from stages import architectures, augmentation, checkpoints, curves, hardware, learning, train
+from stages import architectures, augmentation, baselines, checkpoints, curves, hardware, learning
 from stages.augmentation import AugmentationParams
 from stages.compute import ComputeParams
 from stages.console import InputError
@@ -27,7 +27,7 @@ from tests.conftest import store
 AUGMENTATION = AugmentationParams(varied=0.5, time_shift=1.0, time_mask=0.1, band_mask=0.1, gain=3.0, mixup=0.0)
 UNCHANGED = AugmentationParams(varied=0, time_shift=0, time_mask=0, band_mask=0, gain=0, mixup=0)
 
-PLAIN = train.Plain(0.0)
+PLAIN = baselines.Plain(0.0)
 
 
 def recipe(**changes: float) -> LearningParams:
@@ -75,7 +75,7 @@ def trained(
     lesson = replace(lesson, augmentation=AUGMENTATION.model_copy(update={"mixup": mixup}))
     hardware.repeatable(0)
     model = small()
-    return model, fit(model, lesson, lambda model: train.accuracy(model, lesson.images, lesson.labels, compute))
+    return model, fit(model, lesson, lambda model: baselines.accuracy(model, lesson.images, lesson.labels, compute))
 
 
 def test_training_learns(rng: np.random.Generator, compute: ComputeParams) -> None:

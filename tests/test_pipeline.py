@@ -55,7 +55,7 @@ def choices(stage: str) -> list[dict[str, str]]:
     text = " ".join(STAGES[stage]["deps"])
     used = {}
     for package, word in PLUGINS.items():
-        for spelling in (word, "craft.attack"):
+        for spelling in (word, "craft.attack", "attacks.transfer.architecture"):
             if f"stages/{package}/${{{spelling}}}.py" in text:
                 used[spelling] = plugins.names(f"stages.{package}")
     return [dict(zip(used, names, strict=True)) for names in product(*used.values())]

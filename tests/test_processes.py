@@ -18,6 +18,7 @@ from torch import nn
 from stages import (
     architectures,
     attack,
+    baselines,
     checkpoints,
     crafting,
     hardware,
@@ -26,7 +27,6 @@ from stages import (
     paths,
     processes,
     stores,
-    train,
 )
 from stages.attacks import Clips, Found, SearchParams
 from stages.attacks.fgsm import FGSM
@@ -66,7 +66,7 @@ def learn(devices: int) -> nn.Module:
     lesson = taught(store(np.random.default_rng(0)), compute, learning_rate=0.001)
     with scratch("run", *lesson.made_from, model) as kept:
         record = Record("run", Path("curve.csv"), kept)
-        learning.fit(model, lesson, train.Plain(0.0), lambda _: Score(0, 0, 1), record)
+        learning.fit(model, lesson, baselines.Plain(0.0), lambda _: Score(0, 0, 1), record)
         if processes.is_first():
             Path(f"written-{os.environ.get('RANK', '0')}").touch()
             save_file({name: value.contiguous() for name, value in model.state_dict().items()}, "model.safetensors")

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages import architectures, console, learning, resumption, train
+from stages import architectures, baselines, console, learning, resumption
 from stages.compute import ComputeParams
 from stages.learning import Record, Score
 from stages.lessons import Batch, Lesson
@@ -65,7 +65,7 @@ def interrupted(epoch: int, end: int) -> None:
         seen.append(batch.epoch)
         if seen.count(epoch) == 3:
             os.kill(os.getpid(), end)
-        return train.Plain(0.0)(model, batch)
+        return baselines.Plain(0.0)(model, batch)
 
     compute = ComputeParams(device="cpu", devices=1, nodes=1, precision="float32", workers=1, batch_size=64)
     sys.argv = ["stage"]
@@ -96,7 +96,7 @@ def test_killed_at_any_epoch_it_ends_with_the_same_weights(
 
     def objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         seen.append(batch.epoch)
-        return train.Plain(0.0)(model, batch)
+        return baselines.Plain(0.0)(model, batch)
 
     resumed = learn(compute, objective)
     assert set(seen) == {4, 5}

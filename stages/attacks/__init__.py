@@ -16,6 +16,7 @@ from torch import Tensor
 from stages import params, plugins
 from stages.params import Count, Name, Number, Parameters
 from stages.prediction import Victim
+from stages.trials import Trial
 
 Norm = Literal["linf", "l2", "l1"]
 Knowledge = Literal["white box", "black box"]
@@ -146,6 +147,10 @@ class Attack(Parameters, ABC):
                 raise ValueError(f"ladder: {name} is no number of the attack; it has {', '.join(numbers) or 'none'}")
         return self
 
+    def prepared(self, trial: Trial) -> Self:
+        """The attack with all that it needs besides a victim and clips, which a stage calls for once."""
+        return self
+
     @abstractmethod
     def search(self, victim: Victim, clips: Clips, search: SearchParams, enough: float = 1.0) -> Found:
         """The cheapest example for each clip.
@@ -161,9 +166,11 @@ class Attack(Parameters, ABC):
         """The attack one rung up its ladder, or itself where no parameter can be raised further."""
         raised = {name: _times(getattr(self, name), factor) for name, factor in self.ladder.items()}
         try:
-            return type(self).model_validate(self.model_dump() | raised)
+            stronger = type(self).model_validate(self.model_dump() | raised)
         except ValidationError:
             return self
+        # A copy, which keeps what the attack was prepared with.
+        return self.model_copy(update={name: getattr(stronger, name) for name in raised})
 
     def price(self, clean: Tensor, examples: Tensor) -> Tensor:
         """Size of each perturbation in the attack's norm, shape (N,)."""

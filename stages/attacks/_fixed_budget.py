@@ -21,12 +21,16 @@ class FixedBudget(Attack, ABC):
         """One example a clip.
 
         Args:
-            model: the victim.
+            model: that of `shown`.
             clips: on the device.
             budget: largest size in the attack's norm, shape (batch, 1, 1, 1).
             start: the cheapest example so far, or where the last try ended that failed, or the clean clip; an attack
                 may go on from there; shape of the images.
         """
+
+    def shown(self, victim: Victim) -> foolbox.PyTorchModel:
+        """The model that examples are made on."""
+        return victim.exposed()
 
     def search(self, victim: Victim, clips: Clips, search: SearchParams, enough: float = 1.0) -> Found:
         """Grow or shrink each clip's budget by a factor until it is bracketed, then bisect on a log scale."""
@@ -37,7 +41,7 @@ class FixedBudget(Attack, ABC):
     def improve(self, found: Found, victim: Victim, clips: Clips, search: SearchParams, enough: float) -> None:
         """Search from what was found already; the arguments are those of `search`."""
         failing, ends = torch.zeros_like(found.cost), found.adversarial.clone()
-        model = victim.exposed()
+        model = self.shown(victim)
         while len(rows := _open_rows(found.cost, failing, search)) and (
             enough == 1 or found.fooled.float().mean() < enough
         ):

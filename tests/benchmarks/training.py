@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages import architectures, hardware, learning, plugins, train
+from stages import architectures, baselines, hardware, learning, plugins
 from stages.augmentation import AugmentationParams
 from stages.compute import ComputeParams
 from stages.learning import Record, Score
@@ -59,7 +59,7 @@ def ours(name: str, images: Tensor, labels: Tensor, epochs: int) -> float:
     model = architectures.build(name, SHAPE, CLASSES)
     with TemporaryDirectory() as folder:
         record = Record(name, Path(folder) / "curve.csv", Scratch(Path(folder) / "scratch.pt"))
-        curve = learning.fit(model, lesson, train.Plain(0.1), lambda _: Score(0, 0, 1), record)
+        curve = learning.fit(model, lesson, baselines.Plain(0.1), lambda _: Score(0, 0, 1), record)
     return max(row.clips_per_second for row in curve)
 
 
