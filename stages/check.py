@@ -5,6 +5,7 @@ from functools import partial
 
 from stages import architectures, attacks, console, datasets, defenses, params, plugins, representations
 from stages.attacks import AttackParams
+from stages.attacks.transfer import Transfer
 from stages.audio import AudioParams
 from stages.augmentation import AugmentationParams
 from stages.compute import ComputeParams
@@ -73,7 +74,7 @@ def _names() -> None:
     attacks.load(params.read("craft", CraftParams).attack)
     for name in grid.representation:
         representations.load(name)
-    for name in grid.architecture:
+    for name in [*grid.architecture, params.read("attacks.transfer", Transfer).architecture]:
         plugins.module(architectures.__name__, name)
     for name in grid.attack:
         attacks.load(name)

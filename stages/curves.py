@@ -31,11 +31,14 @@ class Epoch:
 def kept(curve: Sequence[Epoch]) -> Epoch:
     """The latest epoch whose score lies within a standard error of the best one's (Breiman et al. 1984).
 
-    On few validation clips the very best is often a lucky one from the middle of the schedule. Whichever is kept of a
-    part of the curve is its last epoch, or was kept before that: the choice can be made as training goes on.
+    On few validation clips the very best is often a lucky one from the middle of the schedule; towards its end accuracy
+    on clean clips is best too. What scores less than half of the best is never kept: `collapsed` takes it back.
+    Whichever is kept of a part of the curve is its last epoch, or was kept before that: the choice can be made as
+    training goes on.
     """
     best = max(curve, key=lambda row: row.validation_score)
-    return next(row for row in reversed(curve) if row.validation_score >= best.validation_score - best.standard_error)
+    least = max(best.validation_score - best.standard_error, best.validation_score / 2)
+    return next(row for row in reversed(curve) if row.validation_score >= least)
 
 
 def summary(curve: Sequence[Epoch]) -> dict[str, str]:

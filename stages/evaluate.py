@@ -35,6 +35,7 @@ def main(representation: str, architecture: str, fold: str, victim: str) -> None
     metrics: dict[str, Any] = {
         "clean": assessment.clean(case),
         "adaptive": assessment.adaptive(found, case, eps, trial.seed),
+        "untargeted": assessment.untargeted(model, found, case, eps),
         "sound": heard.metrics(),
         "transfer": {source: assessment.replayed(model, stored, case) for source, stored in others.items()},
     }

@@ -43,7 +43,12 @@ def main() -> None:
         paths.CURVES,
         {"fooling": tables.overlaid({model: average([each.fooling[model] for each in sections]) for model in MODELS})},
     )
-    facts = {"dataset": params.read("dataset.name", params.Name), "eps": eps, "attacks": grid.attack}
+    facts = {
+        "dataset": params.read("dataset.name", params.Name),
+        "method": params.read("harden.method", params.Name),
+        "eps": eps,
+        "attacks": grid.attack,
+    }
     drawn = [page.drawings(section, eps) for section in sections]
     write_figures(sections, drawn)
     html = page.render(sections, drawn, facts)

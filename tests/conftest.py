@@ -8,10 +8,22 @@ import pytest
 import torch
 
 from stages import params, robustness
+from stages.audio import AudioParams, Waveform, load
 from stages.compute import ComputeParams
 from stages.stores import Adversarial, Features
 
 ROOT = Path(__file__).parent.parent
+
+RECORDINGS = ROOT.parent / "shared/data/ESC-10"
+"""Real clips, where they lie beside the repository."""
+
+
+def recordings(sample_rate: int, duration: float) -> list[Waveform]:
+    """One real clip of each class; the test is skipped where there are none."""
+    if not RECORDINGS.exists():
+        pytest.skip("the recordings are not beside the repository")
+    settings = AudioParams(sample_rate=sample_rate, duration=duration)
+    return [load(file, settings) for file in sorted(RECORDINGS.rglob("*.ogg"))[7::40]]
 
 
 @pytest.fixture
@@ -81,5 +93,5 @@ def attack_store(costs: list[float], clips: int = 6) -> Adversarial:
         queries=np.ones(clips, np.int64),
         clean=clean,
         adversarial=adversarial,
-        attributes={"seconds": 1.5, "norm": "linf", "doublings": 0, "converged": True},
+        attributes={"seconds": 1.5, "norm": "linf", "doublings": 0, "reached": True, "converged": True},
     )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import foolbox
 import numpy as np
@@ -31,6 +31,8 @@ from stages.paths import Cell
 from stages.prediction import Victim
 from stages.trials import Trial
 from tests.conftest import store
+
+A = TypeVar("A", bound=Attack)
 
 SEARCH = SearchParams(start=0.02, smallest=0.001, factor=4.0, tolerance=0.1)
 NAMES = plugins.names("stages.attacks")
@@ -104,7 +106,7 @@ def attack(request: pytest.FixtureRequest) -> Attack:
     return attacks.load(request.param).model_copy(update=QUICK.get(request.param, {}))
 
 
-def ready(attack: Attack, victim: Victim) -> Attack:
+def ready(attack: A, victim: Victim) -> A:
     """Prepared: a transfer attack has the victim's own network for its surrogate."""
     return attack.through(victim.model) if isinstance(attack, Transfer) else attack
 
@@ -499,3 +501,21 @@ def test_what_fools_another_network_need_not_fool_the_victim(rng: np.random.Gene
     )
     assert alike.fooled.all()
     assert not opposed.fooled.any()
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [name for name in NAMES if issubclass(plugins.find("stages.attacks", name, Attack), FixedBudget)],
+    indirect=True,
+)
+def test_a_budget_is_kept(attack: Attack, rng: np.random.Generator, compute: ComputeParams) -> None:
+    assert isinstance(attack, FixedBudget)
+    victim = Victim(network(), compute)
+    made = clips(victim, rng)
+    attack = ready(attack, victim)
+    budgets = torch.from_numpy(rng.uniform(0.001, 0.5, len(made)).astype(np.float32))
+    limits, start = budgets.reshape(-1, 1, 1, 1), made.starts
+    tried = attack.examples(attack.shown(victim), made, limits, start)
+    assert (attack.price(made.images, tried.examples) <= budgets + 1e-6).all()
+    assert tried.examples.min() >= 0
+    assert tried.examples.max() <= 1

@@ -174,6 +174,16 @@ def test_weak_attacks_are_caught_on_large_test_folds_too(compute: ComputeParams,
     assert checks.judge(missed)["effort_converged"] == 0
 
 
+def test_clips_moved_into_any_wrong_class(compute: ComputeParams, rng: np.random.Generator) -> None:
+    """Bands of blobs lie 0.5 apart: a change of 0.1 closes no such gap, one of 0.4 does."""
+    victim = Victim(Bands(), compute)
+    case = crafting.case(victim, store(rng), np.arange(30), seed=0)
+    labels = torch.from_numpy(case.label)
+    assert not probes.moved(victim, case.clips(), labels, 0.1).any()
+    assert probes.moved(victim, case.clips(), labels, 0.4).all()
+    assert not len(probes.moved(victim, case.clips(0), labels[:0], 0.4))
+
+
 def test_the_largest_fall_is_measured_from_the_best_so_far() -> None:
     assert probes._fall([0.2, 0.8, 0.9]) == 0
     assert probes._fall([0.2, 0.8, 0.5, 0.6]) == pytest.approx(0.3)

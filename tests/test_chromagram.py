@@ -1,22 +1,20 @@
 """The chromagram: its constant-Q transform against the definition and librosa, its rows against music."""
 
-from pathlib import Path
-
 import librosa
 import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.signal
 
-from stages.audio import AudioParams, Waveform, load
+from stages.audio import Waveform
 from stages.representations import pool
 from stages.representations._chromagram import Chromagram, harmonic_change
 from stages.representations._constantq import LOWEST, constant_q
+from tests.conftest import recordings
 
 RATE = 22_050
 HOP = 1024
 CHROMAGRAM = Chromagram(hop_length=HOP, octaves=7)
-RECORDINGS = Path("../shared/data/ESC-10").absolute()
 
 
 def tone(frequency: float, seconds: float = 3.0) -> Waveform:
@@ -70,10 +68,8 @@ def test_bins_that_the_sample_rate_cannot_hold_are_empty(rng: np.random.Generato
     assert not magnitudes[216:].any()
 
 
-@pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings are not beside the repository")
 def test_the_chroma_of_recordings_is_librosas() -> None:
-    for file in sorted(RECORDINGS.rglob("*.ogg"))[7::40]:
-        waveform = load(file, AudioParams(sample_rate=RATE, duration=5.0))
+    for waveform in recordings(RATE, 5.0):
         expected = librosa.feature.chroma_cqt(y=waveform, sr=RATE, hop_length=HOP, n_octaves=7, tuning=0.0)
         found = CHROMAGRAM.chroma(waveform, RATE)
         heard = found.max(axis=0) > 0

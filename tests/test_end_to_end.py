@@ -84,7 +84,16 @@ def test_the_artifacts_are_there(project: Path) -> None:
     ):
         assert (project / name).stat().st_size > 0
     metrics = json.loads((project / f"metrics/{CELL}/hardened.json").read_text(encoding="utf-8"))
-    assert set(metrics) == {"clean", "adaptive", "transferred", "transfer", "sound", "checks", "check_figures"}
+    assert set(metrics) == {
+        "clean",
+        "adaptive",
+        "transferred",
+        "transfer",
+        "untargeted",
+        "sound",
+        "checks",
+        "check_figures",
+    }
     assert set(metrics["adaptive"]) == {"bim", "worst_linf", "worst_l2"}
 
 
@@ -96,6 +105,16 @@ def test_another_budget_reruns_attacks_alone(project: Path) -> None:
     stages = {name.split("@")[0] for name in ran(run(project, "dvc", "exp", "run", "-S", "attack.eps=1e-5"))}
     assert stages == {"attack", "evaluate", "report"}
     run(project, "dvc", "exp", "run", "-S", "attack.eps=0.02")
+
+
+def test_a_wider_grid_keeps_the_cells_that_there_are(project: Path) -> None:
+    file = project / "params.yaml"
+    before = file.read_text(encoding="utf-8")
+    file.write_text(before.replace("architecture: [resnet18]", "architecture: [resnet18, alexnet]"), encoding="utf-8")
+    status = [line for line in run(project, "dvc", "status").splitlines() if line.endswith(":")]
+    file.write_text(before, encoding="utf-8")
+    assert any(line.startswith("train@stft-alexnet-5") for line in status)
+    assert {line.split("@")[0] for line in status if "resnet18" in line} == {"evaluate"}, "it replays the new examples"
 
 
 def test_compute_reruns_nothing(project: Path) -> None:

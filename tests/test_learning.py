@@ -357,6 +357,11 @@ def test_what_is_kept_can_be_chosen_as_training_goes_on(values: list[float]) -> 
     assert curves.kept(curve).validation_score >= max(values) - 0.05
 
 
+def test_what_collapsed_is_never_kept() -> None:
+    curve = [replace(row, standard_error=0.6) for row in scored(0.5, 0.3, 0.2)]
+    assert curves.kept(curve).epoch == 2
+
+
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_the_standard_error_is_never_zero(value: float) -> None:
     assert 0.01 < Score(value, value, clips=50).standard_error < 0.08

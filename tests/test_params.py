@@ -49,6 +49,11 @@ def test_the_repositorys_own_parameters_pass() -> None:
             "[fgsm, bin, jsma, deepfool",
             "unknown name 'bin' among the attacks; there are: bim, boundary, cw, ddn, ",
         ),
+        (
+            "architecture: alexnet ",
+            "architecture: alexnett ",
+            "unknown name 'alexnett' among the architectures; there are: alexnet,",
+        ),
         ("method: pgd", "method: pdg", "unknown name 'pdg' among the defenses; there are: augment, fast, free, mart"),
         (
             "name: synthetic",

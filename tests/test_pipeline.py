@@ -97,7 +97,8 @@ def test_the_stages_are_those_of_the_verbs() -> None:
 
 
 def test_editing_one_architecture_touches_no_other_ones_cells() -> None:
+    words = {"item.architecture": "resnet18", "attacks.transfer.architecture": "alexnet"}
     for stage in ("train", "craft", "harden", "attack", "evaluate"):
-        files = declared(stage, dict.fromkeys(("item.architecture",), "resnet18"))
+        files = declared(stage, words)
         assert ROOT / "stages/architectures/resnet18.py" in files
         assert ROOT / "stages/architectures/resnet56.py" not in files

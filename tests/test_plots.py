@@ -35,6 +35,28 @@ def tables() -> dict[str, dict[str, Any]]:
     return found
 
 
+def overlays() -> list[tuple[str, str, str]]:
+    """File, x and column of every line of the plots that lie across files, for the default cell."""
+    grid = {"representation": CELL["representation"], "architecture": CELL["architecture"], "fold": CELL["fold"]}
+    found = []
+    for plot in DVC["plots"]:
+        for settings in plot.values():
+            for path, columns in settings["y"].items():
+                file = path
+                for name, value in grid.items():
+                    file = file.replace(f"${{grid.{name}[0]}}", value)
+                names = [columns] if isinstance(columns, str) else columns
+                found += [(file, settings["x"], column) for column in names]
+    return found
+
+
+@pytest.mark.parametrize(("path", "x", "column"), overlays())
+def test_plots_across_files_have_their_columns(path: str, x: str, column: str) -> None:
+    table = pd.read_csv(ROOT / path)
+    assert is_numeric_dtype(table[x])
+    assert is_numeric_dtype(table[column])
+
+
 def filled(path: str, victim: str) -> str:
     for name, value in {**CELL, "victim": victim}.items():
         path = path.replace(f"${{item.{name}}}", value)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from math import exp
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,6 +106,7 @@ def attacked(case: Case, victim: Victim, features: Features, name: str, *, fools
         "attack": name,
         "parameters": attack.model_dump_json(),
         "doublings": 0,
+        "reached": True,
         "converged": True,
         "eps": settings.eps,
         "norm": attack.norm,
@@ -247,7 +249,16 @@ def test_every_kind_of_run_is_reported(folder: Path, kind: str, sentence: str) -
     assert not re.search(r"\b(nan|inf|None)\b", words(html))
     # The gallery's clip is one that the model gets right, or else it says that it is not.
     assert (", taken for class" in words(html)) == (kind == "none right")
-    assert set(metrics) == {"adaptive", "check_figures", "checks", "clean", "sound", "transfer", "transferred"}
+    assert set(metrics) == {
+        "adaptive",
+        "check_figures",
+        "checks",
+        "clean",
+        "sound",
+        "transfer",
+        "transferred",
+        "untargeted",
+    }
     assert set(metrics["adaptive"]) == {*ATTACKS, "worst_linf", "worst_l2"}
     assert set(metrics["checks"]) == {*metrics["check_figures"], "passed"}
 
@@ -289,7 +300,10 @@ def test_the_figures_agree(finished: Cell) -> None:
     html, table = words(paths.REPORT.read_text(encoding="utf-8")), paths.TABLE.read_text(encoding="utf-8")
     accuracy = page.interval(metrics["clean"], "accuracy")
     assert accuracy in html
-    assert f"→ {accuracy}\n" in table
+    assert f"→ {accuracy};\n" in table
+    error = page.interval(metrics["untargeted"], "error_rate")
+    assert error in html
+    assert f"→ {error}.\n" in table
     for attack in metrics["adaptive"].values():
         assert page.percent(attack["fooling_rate"]) in html
         assert page.interval(attack, "fooling_rate") in table
@@ -306,6 +320,32 @@ def test_the_readme_tells_what_the_metrics_say() -> None:
     rows = [line for line in table.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert not [row for row in rows if row not in readme]
+    told = table.read_text(encoding="utf-8").partition("\n| |")[0].split()
+    assert " ".join(told) in " ".join(readme.split())
+
+
+def test_the_readme_shows_the_difference_that_the_metrics_have() -> None:
+    """Between the two models, as `dvc metrics diff` prints it."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[2:6] for line in readme.splitlines() if line.startswith("| metrics/summary.json |")]
+    assert len(rows) > 4
+    for name, before, after, _ in rows:
+        representation, architecture, *keys = name.strip().split(".")
+        for model, shown in zip(MODELS, (before, after), strict=True):
+            value: Any = results.read(ROOT / Cell(representation, architecture, 5).metrics(model))
+            for key in keys:
+                value = value.get(key, {})
+            assert shown.strip() == ("-" if value == {} else str(round(value, 5))), f"{name} of the {model} model"
+
+
+def test_the_gallery_scales_what_was_found_without_the_model(finished: Cell, compute: ComputeParams) -> None:
+    found = stores.read_adversarial(finished.attack("baseline", "bim"), "")
+    row = int(np.flatnonzero(found.success)[0])
+    victim = Victim(resnet18.build((1, 32, 32), 3).eval(), compute)
+    budgets = (float(found.cost[row]) / 2, float(found.cost[row]))
+    images = gallery.crafted(victim, attacks.load("transfer"), found, row, budgets)
+    np.testing.assert_allclose(images[1], found.adversarial[row], atol=1e-6)
+    np.testing.assert_allclose(images[0], (found.clean[row] + found.adversarial[row]) / 2, atol=1e-6)
 
 
 def test_equal_runs_give_equal_bytes(finished: Cell) -> None:

@@ -20,6 +20,7 @@ from stages.representations.dwt import DWT, packets, unpacked
 from stages.representations.mel import Mel
 from stages.representations.stft import STFT
 from stages.representations.stft_tonnetz import STFTTonnetz
+from tests.conftest import recordings
 
 RATE = 22_050
 NAMES = plugins.names("stages.representations")
@@ -83,14 +84,13 @@ def test_a_tone_lies_in_its_band(transform: representations.Representation, freq
     assert abs(loudest - row_of(transform, frequency)) <= 1.5
 
 
-def test_the_mel_spectrogram_is_librosas(rng: np.random.Generator) -> None:
-    waveform = rng.standard_normal(RATE).astype(np.float32)
+def test_the_mel_spectrogram_is_librosas(waveform: Waveform) -> None:
     power = librosa.feature.melspectrogram(y=waveform, sr=RATE, n_fft=1024, hop_length=256, n_mels=64)
     expected = decibels(pool(power, 48, axis=1))
     np.testing.assert_allclose(BASES[1].image(waveform, RATE), expected, atol=1e-5)
 
 
-@pytest.fixture(params=["tone", "chirp", "noise", "click"])
+@pytest.fixture(params=["tone", "chirp", "noise", "click", "dog", "rain", "rooster"])
 def waveform(request: pytest.FixtureRequest, rng: np.random.Generator) -> Waveform:
     seconds = np.arange(RATE) / RATE
     made = {
@@ -99,7 +99,9 @@ def waveform(request: pytest.FixtureRequest, rng: np.random.Generator) -> Wavefo
         "noise": rng.standard_normal(RATE).astype(np.float32),
         "click": np.roll(click(), 200),
     }
-    return made[request.param]
+    if request.param in made:
+        return made[request.param]
+    return recordings(RATE, 1.0)[{"dog": 0, "rain": 1, "rooster": 8}[request.param]]
 
 
 def require_close(found: Image, power: npt.NDArray[np.floating], decibel: float) -> None:

@@ -49,7 +49,14 @@ def effort(store: Adversarial) -> dict[str, float]:
     taken = {"seconds": round(float(store.attributes["seconds"]), 1)}
     if store.eligible.any():
         taken["passes"] = round(float(store.queries[store.eligible].mean()), 1)
-    return taken | {name: int(store.attributes[name]) for name in ("doublings", "converged")}
+    return taken | {name: int(store.attributes[name]) for name in ("doublings", "reached", "converged")}
+
+
+def untargeted(victim: Victim, found: Stores, case: Case, eps: float) -> dict[str, float]:
+    """Share of the clips that leave their class within the budget, in L-infinity, by descents and by any attack."""
+    moved = probes.moved(victim, case.clips(), torch.from_numpy(case.label[case.eligible]), eps)
+    moved |= checks.worst(found, "size_linf")[case.eligible] <= eps
+    return rates.rate("error_rate", moved)
 
 
 def transferred(

@@ -6,7 +6,7 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 import torch
-from foolbox import PyTorchModel, TargetedMisclassification
+from foolbox import Misclassification, PyTorchModel, TargetedMisclassification
 from foolbox.attacks import LinfProjectedGradientDescentAttack
 from torch import Tensor
 from torch.nn import functional
@@ -26,12 +26,13 @@ NEAREST, NEAREST_SHARE = 8, 0.1
 would be too small a share of a large test fold for the check ever to fail."""
 SPREAD = 8
 """Clips that growing budgets are tried on."""
-GROWTH = (8.0, np.inf)
+GROWTH = (1.0, 2.0, 4.0, 8.0, np.inf)
 """Budgets tried, as multiples of the one reported."""
 LIVE_SHARE = 0.1
 """Of the bins that must have a gradient."""
 
 Sizes = npt.NDArray[np.floating]
+Flags = npt.NDArray[np.bool_]
 
 
 def of_model(victim: Victim, images: Tensor) -> dict[str, float]:
@@ -92,6 +93,24 @@ def of_budgets(victim: Victim, clips: Clips, eps: float) -> dict[str, float]:
     attack = _descent(STEPS, FINE_REL_STEPSIZE, random_start=False)
     found = [float(_fooled(victim, model, chosen, budget, attack).float().mean()) for budget in budgets]
     return {"success_grows_with_budget": _fall(found), "unlimited_budget_fools": found[-1]}
+
+
+def moved(victim: Victim, clips: Clips, labels: Tensor, eps: float) -> Flags:
+    """Which clips a descent away from their class, within the budget in L-infinity, moves into another one.
+
+    Args:
+        victim: who predicts them right.
+        clips: N of them.
+        labels: their classes, shape (N,).
+        eps: the budget.
+    """
+    if not len(clips):
+        return np.zeros(0, np.bool_)
+    model, attack = victim.exposed(), _descent(STEPS, LENGTH / STEPS, random_start=False)
+    pairs = zip(victim.batches(clips.images), victim.batches(labels), strict=True)
+    examples = [attack.run(model, images, Misclassification(own), epsilon=eps) for images, own in pairs]
+    fled: Flags = (victim.predict(torch.cat(examples)).cpu() != labels).numpy()
+    return fled
 
 
 def _fall(found: Iterable[float]) -> float:

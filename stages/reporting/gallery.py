@@ -97,11 +97,10 @@ def build(
 def crafted(victim: Victim, attack: Attack, store: Adversarial, row: int, budgets: tuple[float, ...]) -> Images:
     """What an attack makes of one clip within each budget, shape (budgets, 1, height, width), or (0, ...) for nothing.
 
-    An attack of a fixed budget is run. Of one that minimises the perturbation itself, what it found is scaled to the
-    budget.
+    An attack that is given a budget and the model is run. Of any other, what it found is scaled to the budget.
     """
     images = np.repeat(store.clean[row : row + 1], len(budgets), axis=0)
-    if isinstance(attack, FixedBudget):
+    if isinstance(attack, FixedBudget) and attack.knowledge == "white box":
         limits = torch.tensor(budgets, device=victim.device).reshape(-1, 1, 1, 1)
         clean = torch.from_numpy(images)
         targets, seeds = torch.full((len(budgets),), int(store.target[row])), torch.zeros(len(budgets))

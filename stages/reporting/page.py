@@ -204,7 +204,9 @@ def _table(section: Section, eps: float) -> Iterator[str]:
     before, after = (section.means[model] for model in MODELS)
     accuracy = _arrow(interval(means["clean"], "accuracy") for means in (before, after))
     yield f"{section.name}, fold {', '.join(map(str, section.folds))}, {before['clean']['clips']:g} clips, baseline →"
-    yield f"hardened: clean accuracy {accuracy}\n"
+    yield f"hardened: clean accuracy {accuracy};"
+    error = _arrow(interval(means["untargeted"], "error_rate") for means in (before, after))
+    yield f"moved into any wrong class within {eps:g}: {error}.\n"
     yield f"| | fooled within {eps:g} | at any size | median cost | eps90 | passes a clip | seconds |"
     yield "|---|---|---|---|---|---|---|"
     for attack in before["adaptive"]:
@@ -215,7 +217,8 @@ def _table(section: Section, eps: float) -> Iterator[str]:
             *(_arrow(price(each.get(name)) for each in pair) for name in rates.PRICES),
             *(_arrow(whole(each.get(name)) for each in pair) for name in ("passes", "seconds")),
         ]
-        yield f"| `{attack}` | {' | '.join(cells)} |"
+        doubt = " (tuning did not converge)" if any(each.get("converged", 1) < 1 for each in pair) else ""
+        yield f"| `{attack}`{doubt} | {' | '.join(cells)} |"
     yield ""
 
 
