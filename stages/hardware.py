@@ -42,6 +42,12 @@ def has_native_bfloat16(device: torch.device) -> bool:
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
+def description(compute: ComputeParams) -> str:
+    """What numbers are rounded by: equal runs on equal terms give equal bytes."""
+    precision = "bfloat16" if uses_bfloat16(compute) else "float32"
+    return f"torch {torch.__version__}, {precision} on {device(compute).type}, {torch.get_num_threads()} threads"
+
+
 def repeatable(seed: int) -> None:
     """Make PyTorch draw the same numbers and choose the same kernels at every run on the same machine."""
     torch.manual_seed(seed)

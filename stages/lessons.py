@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from stages import augmentation, seeding
+from stages import augmentation, hardware, seeding
 from stages.augmentation import AugmentationParams, Draw
 from stages.compute import ComputeParams
 from stages.console import InputError
@@ -120,6 +120,7 @@ class Lesson:
             "augmentation": self.augmentation.model_dump_json(),
             "seed": str(self.seed),
             "training_clips": str(len(self.images)),
+            "computed_with": hardware.description(self.compute),
         }
 
     @property
