@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from ruamel.yaml import YAML
 
 from stages.fetching import sources
 from tests.conftest import ROOT
@@ -110,7 +111,9 @@ def test_another_budget_reruns_attacks_alone(project: Path) -> None:
 def test_a_wider_grid_keeps_the_cells_that_there_are(project: Path) -> None:
     file = project / "params.yaml"
     before = file.read_text(encoding="utf-8")
-    file.write_text(before.replace("architecture: [resnet18]", "architecture: [resnet18, alexnet]"), encoding="utf-8")
+    document = YAML().load(before)
+    document["grid"]["architecture"].append("alexnet")
+    YAML().dump(document, file)
     status = [line for line in run(project, "dvc", "status").splitlines() if line.endswith(":")]
     file.write_text(before, encoding="utf-8")
     assert any(line.startswith("train@stft-alexnet-5") for line in status)

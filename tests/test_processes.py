@@ -164,8 +164,11 @@ def attackable(folder: Path) -> None:
     YAML().dump(document, folder / "params.yaml")
     made = store(np.random.default_rng(0), clips=100)
     model = architectures.build(CELL.architecture, made.shape, len(made.classes)).eval()
+    images = torch.from_numpy(made.features)
     with torch.no_grad():
-        made = replace(made, labels=model(torch.from_numpy(made.features)).argmax(1).numpy())
+        # Without it, an untrained network takes all clips for one class.
+        model[-1].fc.bias -= model(images).mean(0)  # type: ignore[index]
+        made = replace(made, labels=model(images).argmax(1).numpy())
     columns = {
         "labels": made.labels,
         "folds": np.where(np.arange(100) < 70, 1, 2),
@@ -178,6 +181,17 @@ def attackable(folder: Path) -> None:
     checkpoints.write(CELL.model("baseline"), model, checkpoints.card(CELL.architecture, made), {})
 
 
+def attacked_by_two(folder: Path, name: str) -> str:
+    """What stage `attack` says, run by two processes."""
+    file = folder / "params.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("devices: 1", "devices: 2"), encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-m", "stages.attack", "stft", "resnet18", "1", "baseline", name]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
 def test_two_processes_attack_as_one_does(folder: Path) -> None:
     # Two interpreters that load PyTorch take some seconds.
     attackable(folder)
@@ -186,13 +200,22 @@ def test_two_processes_attack_as_one_does(folder: Path) -> None:
     assert alone.eligible.sum() == 70
     assert alone.success.sum() > 0
     CELL.attack("baseline", "bim").unlink()
-    file = folder / "params.yaml"
-    file.write_text(file.read_text(encoding="utf-8").replace("devices: 1", "devices: 2"), encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-m", "stages.attack", "stft", "resnet18", "1", "baseline", "bim"]
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("validation clips fooled") == done.stderr.count("70/70 clips") == 1
+    told = attacked_by_two(folder, "bim")
+    assert told.count("validation clips fooled") == told.count("70/70 clips") == 1
     both = stores.read_adversarial(CELL.attack("baseline", "bim"), "attack")
     assert_same(both, alone)
     assert {**both.attributes, "seconds": 0} == {**alone.attributes, "seconds": 0}
+
+
+def test_two_processes_train_what_they_transfer_from(folder: Path) -> None:
+    """About 20 s: two interpreters that load PyTorch."""
+    attackable(folder)
+    file = folder / "params.yaml"
+    document = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+    document["train"]["epochs"] = 1
+    document["attacks"]["transfer"] |= {"architecture": "resnet18", "steps": 2}
+    YAML().dump(document, file)
+    told = attacked_by_two(folder, "transfer")
+    assert told.count("1/1 epochs") == told.count("70/70 clips") == 1
+    found = stores.read_adversarial(CELL.attack("baseline", "transfer"), "attack")
+    assert (found.queries[found.eligible] > 0).all()
