@@ -1,6 +1,8 @@
 """Stage `harden`: the baseline, trained further against adversarial clips."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -9,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from stages import (
+    baselines,
     checkpoints,
     console,
     crafting,
@@ -110,12 +113,12 @@ def main(representation: str, architecture: str, fold: str) -> None:
     lesson = replace(lessons.begin(trial, settings.learning, augmentation), replays=defense.replays)
     exists = torch.from_numpy(crafted.success)
     hardening = Hardening(defense, torch.from_numpy(crafted.adversarial), exists, settings, lesson)
-    validation = trial.clips(trial.split.validation)
+    judge, validation = judge_of(defense, settings.probe, trial), trial.clips(trial.split.validation)
     made_from = (*lesson.made_from, *validation, model, settings, defense, hardening.crafted, exists)
     watch = curves.collapsed if defense.single_step else learning.never
     with resumption.scratch(trial.cell.stage("harden"), *made_from) as scratch:
         record = Record(f"harden {trial.cell}", trial.cell.curve("hardened"), scratch)
-        curve = learning.fit(model, lesson, hardening, Probe(settings.probe, trial), record, watch)
+        curve = learning.fit(model, lesson, hardening, judge, record, watch)
         if processes.is_first():
             facts = lesson.facts | curves.summary(curve) | {"defense": f"{settings.method} {defense.model_dump_json()}"}
             checkpoints.write(trial.cell.model("hardened"), model, trial.card, facts)
@@ -141,6 +144,14 @@ def crafted_clips(trial: Trial) -> Adversarial:
     if not np.array_equal(crafted.clip, trial.store.clips[trial.split.train]):
         raise console.InputError(f"{file} holds other clips than the training set; run `dvc repro {stage}`")
     return crafted
+
+
+def judge_of(defense: Defense, probe: ProbeParams, trial: Trial) -> Callable[[nn.Module], Score]:
+    """Scores a model after each epoch, on the validation clips."""
+    if defense.hardens:
+        return Probe(probe, trial)
+    images, labels = trial.clips(trial.split.validation)
+    return partial(baselines.accuracy, images=images, labels=labels, compute=trial.compute)
 
 
 class Probe:

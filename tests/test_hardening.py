@@ -18,6 +18,7 @@ from stages.defenses._weights import displaced
 from stages.defenses.fast import Fast
 from stages.defenses.free import Free
 from stages.defenses.mart import MART
+from stages.defenses.none import Control
 from stages.defenses.pgd import PGD
 from stages.defenses.trades import TRADES
 from stages.folds import Split
@@ -32,6 +33,7 @@ from tests.test_learning import PLAIN, UNCHANGED, fit, recipe, small, taught
 NAMES = plugins.names("stages.defenses")
 each = pytest.mark.parametrize("name", NAMES)
 EPS = 0.05
+ANY = Fast(eps=EPS, rel_stepsize=1.0)
 
 
 @pytest.fixture
@@ -229,17 +231,19 @@ class Fleeing(nn.Module):
         return torch.lerp(own, fled, changed) + 1e-3 * images.mean(dim=(1, 2, 3))[:, None] * torch.arange(4.0)
 
 
-def probe(model: nn.Module, rng: np.random.Generator, compute: ComputeParams) -> Score:
+def probe(model: nn.Module, rng: np.random.Generator, compute: ComputeParams, defense: Defense = ANY) -> Score:
     made = replace(store(rng, clips=12), classes=("a", "b", "c", "d"))
     whole = np.arange(12)
     trial = Trial(Cell("stft", "resnet18", 1), made, Split(whole, whole, whole), 0, compute)
-    return harden.Probe(ProbeParams(eps=EPS, steps=2, rel_stepsize=0.5), trial)(model.eval())
+    return harden.judge_of(defense, ProbeParams(eps=EPS, steps=2, rel_stepsize=0.5), trial)(model.eval())
 
 
 def test_the_probe_counts_clips_that_stay_right(rng: np.random.Generator, compute: ComputeParams) -> None:
     made = store(np.random.default_rng(0), clips=12)
     fleeing = Fleeing(torch.from_numpy(made.features), torch.from_numpy(made.labels))
     assert probe(fleeing, np.random.default_rng(0), compute) == Score(value=0.0, accuracy=1.0, clips=12)
+    control = probe(fleeing, np.random.default_rng(0), compute, Control())
+    assert control == Score(value=1.0, accuracy=1.0, clips=12)
     firm = probe(Firm(1), rng, compute)
     assert firm.value == firm.accuracy == pytest.approx(1 / 3)
 

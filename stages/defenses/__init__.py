@@ -22,6 +22,8 @@ class Defense(Parameters, ABC):
     """Whether clips of the adversarial training set are mixed in."""
     single_step: ClassVar[bool] = False
     """Whether its adversaries are so weak that training may overfit them from one epoch to the next."""
+    hardens: ClassVar[bool] = True
+    """Whether its epoch is chosen by accuracy under attack; or else by that on clean clips, as the baseline's is."""
 
     @property
     def replays(self) -> int:

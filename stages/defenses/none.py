@@ -9,9 +9,10 @@ from stages.lessons import Batch, Lesson
 
 
 class Control(Defense):
-    """Trains on the clips as they are."""
+    """Trains on the clips as they are. No epoch is robust: the best one under attack would be a weak one by chance."""
 
     takes_crafted: ClassVar[bool] = False
+    hardens: ClassVar[bool] = False
 
     def adversaries(self, model: nn.Module, batch: Batch, targets: Tensor, lesson: Lesson) -> Tensor:
         """The batch's images as they are."""
