@@ -503,11 +503,25 @@ def test_what_fools_another_network_need_not_fool_the_victim(rng: np.random.Gene
     assert not opposed.fooled.any()
 
 
-@pytest.mark.parametrize(
+with_budget = pytest.mark.parametrize(
     "attack",
     [name for name in NAMES if issubclass(plugins.find("stages.attacks", name, Attack), FixedBudget)],
     indirect=True,
 )
+
+
+@with_budget
+def test_what_fools_at_the_first_budget_costs_no_more(
+    attack: Attack, rng: np.random.Generator, compute: ComputeParams
+) -> None:
+    victim = Victim(Linear(), compute)
+    made = towards(victim, torch.from_numpy(rng.uniform(0.45, 0.499, (200, 1, 8, 8))).float(), 1)
+    search = SearchParams(start=0.06, smallest=0.06, factor=2.0, tolerance=1.0)
+    cost = ready(attack, victim).search(victim, made, search).cost
+    assert (cost <= 0.06).all(), cost.max() - 0.06
+
+
+@with_budget
 def test_a_budget_is_kept(attack: Attack, rng: np.random.Generator, compute: ComputeParams) -> None:
     assert isinstance(attack, FixedBudget)
     victim = Victim(network(), compute)

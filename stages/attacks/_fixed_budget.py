@@ -9,8 +9,8 @@ from torch import Tensor
 from stages.attacks import Attack, Clips, Found, SearchParams, Tried
 from stages.prediction import Victim
 
-SLACK = 1e-5
-"""A perturbation of exactly the budget is measured a rounding error larger."""
+ROUNDING = 1e-7
+"""A perturbation of exactly the budget may be measured so much larger in float32: each is made for so much less."""
 
 
 class FixedBudget(Attack, ABC):
@@ -50,7 +50,7 @@ class FixedBudget(Attack, ABC):
                 rows.split(victim.compute.batch_size), budget.split(victim.compute.batch_size), strict=True
             ):
                 ends[part] = self._probe(victim, model, clips[part], found, part, limits, ends[part])
-                failed = found.cost[part] > limits * (1 + SLACK)
+                failed = found.cost[part] > limits
                 failing[part[failed]] = torch.maximum(failing[part[failed]], limits[failed])
 
     def _probe(
@@ -64,11 +64,11 @@ class FixedBudget(Attack, ABC):
         start: Tensor,
     ) -> Tensor:
         """Try a budget on each clip; note the examples found at their rows, and return where to go on from."""
-        limits = budget.to(victim.device).reshape(-1, 1, 1, 1)
+        limits = (budget - ROUNDING).clamp(min=0).to(victim.device).reshape(-1, 1, 1, 1)
         tried = self.examples(model, clips.to(victim.device), limits, start.to(victim.device))
         examples = tried.examples.detach().cpu()
         cost = self.judged(victim, clips, examples)
-        found.keep_better(rows, examples, torch.where(cost <= budget * (1 + SLACK), cost, torch.inf))
+        found.keep_better(rows, examples, torch.where(cost <= budget, cost, torch.inf))
         found.queries[rows] += tried.passes + 1
         return torch.where(found.fooled[rows].reshape(-1, 1, 1, 1), found.adversarial[rows], examples)
 
@@ -83,7 +83,6 @@ def _next_budget(cost: Tensor, failing: Tensor, search: SearchParams) -> Tensor:
 def _open_rows(cost: Tensor, failing: Tensor, search: SearchParams) -> Tensor:
     bracketed = (failing > 0) & cost.isfinite()
     hopeless = cost.isinf() & (failing >= 1)
-    # Within the tolerance: a perturbation of exactly this size is measured a rounding error larger.
-    cheapest = cost <= search.smallest * (1 + search.tolerance)
+    cheapest = cost <= search.smallest
     closed = hopeless | cheapest | (bracketed & (cost <= failing * (1 + search.tolerance)))
     return torch.nonzero(~closed).flatten()
