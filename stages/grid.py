@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from stages.params import Count, Name, Parameters
 from stages.paths import Cell
@@ -12,15 +12,25 @@ from stages.paths import Cell
 MODELS = ("baseline", "hardened")
 """Of every cell."""
 
-Names = Annotated[list[Name], Field(min_length=1)]
+Entry = TypeVar("Entry", str, int)
+
+
+def _distinct(entries: list[Entry]) -> list[Entry]:
+    if twice := sorted({entry for entry in entries if entries.count(entry) > 1}):
+        raise ValueError(f"each entry must stand there once; more often does {', '.join(map(str, twice))}")
+    return entries
+
+
+Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_distinct)]
+Folds = Annotated[list[Annotated[Count, Field(ge=1)]], Field(min_length=1), AfterValidator(_distinct)]
 
 
 class GridParams(Parameters):
-    """Lists, each with at least one entry."""
+    """Lists, each with at least one entry, none twice: what stands there twice would count twice in means."""
 
     representation: Names
     architecture: Names
-    fold: Annotated[list[Annotated[Count, Field(ge=1)]], Field(min_length=1)]
+    fold: Folds
     attack: Names
 
     def cells(self, representation: str, architecture: str) -> list[Cell]:

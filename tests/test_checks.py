@@ -65,10 +65,24 @@ def test_attacks_beside_each_other() -> None:
     assert alone == {}
 
 
+def test_a_black_box_that_fools_other_clips_is_stronger_on_them() -> None:
+    """Even if it fools no more of them."""
+    first, last = attack_store([0.01] * 3 + [np.inf] * 3), attack_store([np.inf] * 3 + [0.01] * 3)
+    figures = checks.of_attacks({"boundary": first, "bim": last}, [], ["boundary"], 0.02)
+    assert figures["black_box_not_stronger"] == pytest.approx(0.5)
+
+
 def test_transfer_beside_adaptive() -> None:
     found = {"bim": attack_store(WEAK)}
-    assert checks.transfer_lead(found, {"bim": {"fooling_rate": 1.0}}, 0.02) == pytest.approx(1 / 6)
-    assert checks.transfer_lead(found, {"bim": {"fooling_rate": 0.5}}, 0.02) < 0
+    norms = {"bim": "linf", "cw": "l2"}
+    assert checks.transfer_lead(found, {"bim": {"fooling_rate": 1.0}}, norms, 0.02) == pytest.approx(1 / 6)
+    assert checks.transfer_lead(found, {"bim": {"fooling_rate": 0.5}}, norms, 0.02) < 0
+
+
+def test_transfer_is_compared_in_its_own_norm() -> None:
+    """What is cheap in another norm is no excuse."""
+    found = {"jsma": replace(attack_store(COSTS), size_linf=np.full(6, 0.9, np.float32))}
+    assert checks.transfer_lead(found, {"bim": {"fooling_rate": 0.4}}, {"bim": "linf"}, 0.02) == pytest.approx(0.4)
 
 
 def test_clips_that_an_attack_should_have_left_out() -> None:

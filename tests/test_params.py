@@ -38,6 +38,7 @@ def test_the_repositorys_own_parameters_pass() -> None:
         ('  source: "" ', "  #", "dataset.source: missing key"),
         ("seed: 0 ", "sead: 0 ", "seed: missing key"),
         ("seed: 0 ", "sead: 0\nseed: 0 ", "sead: unknown key; the keys here are: attack, attacks"),
+        ("fold: [5] ", "fold: [5, 4, 5] ", r"grid.fold: .*each entry must stand there once; more often does 5"),
         ("[resnet56]", "[resnet65]", "unknown name 'resnet65' among the architectures; there are: alexnet, googlenet,"),
         (
             "[dwt_tonnetz]",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from stages import plugins, representations
 from stages.audio import Waveform
+from stages.console import InputError
 from stages.representations import Image, decibels, pool
 from stages.representations._chromagram import Chromagram
 from stages.representations.cwt import CWT
@@ -109,6 +110,11 @@ def require_close(found: Image, power: npt.NDArray[np.floating], decibel: float)
     expected = decibels(pool(power, found.shape[1], axis=1))
     loud = np.maximum(expected, found) > 1 - 40 / 80
     assert 80 * np.abs(found - expected)[loud].max() < decibel
+
+
+def test_a_scalogram_needs_rows_that_rise() -> None:
+    with pytest.raises(InputError, match=r"`lowest` must be below 0\.45 audio\.sample_rate = \d+ Hz.*; found 9999"):
+        CWT(**MORLET | {"lowest": 9999}).image(np.zeros(4000, np.float32), 8000)
 
 
 def test_the_scalogram_is_its_definition(waveform: Waveform) -> None:

@@ -123,7 +123,8 @@ def figures(
         **probes.of_model(victim, torch.from_numpy(case.images)),
     }
     if baseline and case.eligible.any():
-        measured["transfer_not_stronger"] = checks.transfer_lead(found, metrics["transferred"], eps)
+        norms = {name: kind.norm for name, kind in kinds.items()}
+        measured["transfer_not_stronger"] = checks.transfer_lead(found, metrics["transferred"], norms, eps)
     if case.eligible.any():
         clips, sizes = case.clips(), checks.worst(found, "size_linf")[case.eligible]
         measured |= probes.of_gradients(victim, clips)

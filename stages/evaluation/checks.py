@@ -41,7 +41,7 @@ class Rule:
 RULES = {
     "iterative_not_weaker": Rule(
         "Iterative attacks are at least as strong as single steps",
-        "largest lead of the single steps, in fooling rate",
+        "largest share of clips that single steps alone fool",
         most=0.02,
     ),
     "effort_converged": Rule(
@@ -67,11 +67,11 @@ RULES = {
         "The same input gives the same logits", "largest difference of two passes", most=1e-5
     ),
     "black_box_not_stronger": Rule(
-        "Black boxes are no stronger than white boxes", "largest lead of the black boxes, in fooling rate", most=0.02
+        "Black boxes are no stronger than white boxes", "largest share of clips that black boxes alone fool", most=0.02
     ),
     "transfer_not_stronger": Rule(
         "Replayed examples are no stronger than the model's own",
-        "largest lead of the replayed ones, in fooling rate",
+        "largest lead of the replayed ones, in fooling rate, over all attacks on the model in the same norm",
         most=0.02,
     ),
     "eligible_confirmed": Rule(
@@ -128,25 +128,29 @@ def of_attacks(found: Stores, single_step: Iterable[str], black_box: Iterable[st
     black = {name: store for name, store in found.items() if name not in white}
     figures = {}
     if steps and iterative:
-        figures["iterative_not_weaker"] = _lead(steps, iterative, eps)
+        figures["iterative_not_weaker"] = _alone(steps, iterative, eps)
     if black and white:
-        figures["black_box_not_stronger"] = _lead(black, white, eps)
+        figures["black_box_not_stronger"] = _alone(black, white, eps)
     if white and eligible(white).any():
-        figures["unlimited_budget_fools"] = _rate(white, "size_linf", np.inf)
+        figures["unlimited_budget_fools"] = float(_fooled(white, "size_linf", np.inf).mean())
     return figures
 
 
-def transfer_lead(found: Stores, transferred: Mapping[str, Mapping[str, float]], eps: float) -> float:
-    """Largest fooling rate of replayed examples, less that of the clips that some attack of the model's own fools.
+def transfer_lead(
+    found: Stores, transferred: Mapping[str, Mapping[str, float]], norms: Mapping[str, str], eps: float
+) -> float:
+    """Largest fooling rate of replayed examples, less that of all attacks on the model itself in the same norm.
 
     Args:
         found: adversarial stores of one victim, by attack.
         transferred: metrics of the examples replayed on it, by attack.
-        eps: the budget of both, in each attack's own norm.
+        norms: of the attacks that were replayed.
+        eps: the budget of both.
     """
-    within = np.any([store.cost <= eps for store in found.values()], axis=0)
-    own = float(within[eligible(found)].mean())
-    return max(metrics["fooling_rate"] for metrics in transferred.values()) - own
+    return max(
+        metrics["fooling_rate"] - float(_fooled(found, f"size_{norms[name]}", eps).mean())
+        for name, metrics in transferred.items()
+    )
 
 
 def ineligible(found: Stores, correct: rates.Flags) -> int:
@@ -176,15 +180,18 @@ def worst(found: Stores, size: str) -> Images:
     return smallest
 
 
-def _lead(challengers: Stores, champions: Stores, eps: float) -> float:
-    """Largest lead in fooling rate, in both norms, within the budget and at any size."""
+def _alone(challengers: Stores, champions: Stores, eps: float) -> float:
+    """Share of the clips that challengers fool and champions do not: in the worse norm, within the budget or at all."""
+    if not eligible(champions).any():
+        return 0.0
     cases = [(size, budget) for size in SIZES.values() for budget in (eps, np.inf)]
-    return max(_rate(challengers, *case) - _rate(champions, *case) for case in cases)
+    return max(float((_fooled(challengers, *case) & ~_fooled(champions, *case)).mean()) for case in cases)
 
 
-def _rate(found: Stores, size: str, budget: float) -> float:
+def _fooled(found: Stores, size: str, budget: float) -> rates.Flags:
+    """Which of the eligible clips some attack fools within the budget."""
     sizes = worst(found, size)[eligible(found)]
-    return float((np.isfinite(sizes) & (sizes <= budget)).sum()) / max(len(sizes), 1)
+    return np.isfinite(sizes) & (sizes <= budget)
 
 
 def _excess(images: Images) -> float:

@@ -13,6 +13,7 @@ import scipy.integrate
 from pydantic import Field
 
 from stages.audio import Waveform
+from stages.console import InputError
 from stages.params import Count, Number
 from stages.representations import Change, Image, Representation, decibels, spread
 from stages.representations.stft import between
@@ -48,7 +49,16 @@ class CWT(Representation):
         return decibels(np.stack(list(self.powers(waveform, sample_rate))))
 
     def frequencies(self, sample_rate: int) -> npt.NDArray[np.float64]:
-        """Centre frequency of each row in Hz, up to 0.45 sample_rate."""
+        """Centre frequency of each row in Hz, up to 0.45 sample_rate.
+
+        Raises:
+            InputError: the lowest is no lower than that.
+        """
+        if self.lowest >= 0.45 * sample_rate:
+            raise InputError(
+                f"representations: `lowest` must be below 0.45 audio.sample_rate = {0.45 * sample_rate:g} Hz, that of "
+                f"the last row; found {self.lowest:g}"
+            )
         return np.geomspace(self.lowest, 0.45 * sample_rate, self.rows)
 
     def powers(self, waveform: Waveform, sample_rate: int) -> Iterator[npt.NDArray[np.float64]]:
