@@ -105,8 +105,8 @@ def attacked(
     """
     # Devices may round differently: what the first process chose holds.
     case, attack, clips = processes.of_first((case, attack, case.clips(starts=starts)))
-    made_from = (attack, search, victim.model, clips.images, clips.targets, clips.seeds, clips.starts, repr(enough))
-    with resumption.scratch(what, *made_from) as scratch:
+    settings = (*attack.made_from, search, victim.model, repr(enough))
+    with resumption.scratch(what, *settings, clips.images, clips.targets, clips.seeds, clips.starts) as scratch:
         found = _found(clips, victim, attack, search, Progress(what, len(clips)), enough, scratch)
     adversarial, queries = case.images.copy(), np.zeros(len(case.clip), np.int64)
     adversarial[case.eligible] = found.adversarial.numpy()

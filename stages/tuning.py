@@ -1,5 +1,6 @@
 """How strong an attack must be: its ladder is climbed on validation clips."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stages.attacks import Attack, AttackParams, Clips
@@ -35,17 +36,21 @@ def tune(attack: Attack, victim: Victim, clips: Clips, params: AttackParams) -> 
     at_its_end = attack.stronger() == attack
     if at_its_end or not len(clips):
         return Tuning(attack, 0.0, 0, 0, reached=False, converged=at_its_end)
-    rungs, ceilings, ended = [attack], [_ceiling(attack, victim, clips, params)], False
+    rungs, ceilings = [attack], [_ceiling(attack, victim, clips, params)]
     while max(ceilings) < params.fooling_rate and len(rungs) <= params.doublings:
-        stronger = rungs[-1].stronger()
-        ended = stronger == rungs[-1] or (len(ceilings) > 2 and max(ceilings[-2:]) < max(ceilings[:-2]) + GAIN)
-        if ended:
+        if _at_its_end(rungs[-1], ceilings):
             break
-        rungs.append(stronger)
-        ceilings.append(_ceiling(stronger, victim, clips, params))
+        rungs.append(rungs[-1].stronger())
+        ceilings.append(_ceiling(rungs[-1], victim, clips, params))
     best = next(rung for rung, ceiling in enumerate(ceilings) if ceiling > max(ceilings) - GAIN)
     reached = ceilings[best] >= params.fooling_rate
-    return Tuning(rungs[best], ceilings[best], best, len(clips), reached, converged=reached or ended)
+    converged = reached or _at_its_end(rungs[-1], ceilings)
+    return Tuning(rungs[best], ceilings[best], best, len(clips), reached, converged)
+
+
+def _at_its_end(strongest: Attack, ceilings: Sequence[float]) -> bool:
+    stagnant = len(ceilings) > 2 and max(ceilings[-2:]) < max(ceilings[:-2]) + GAIN
+    return stagnant or strongest.stronger() == strongest
 
 
 def _ceiling(attack: Attack, victim: Victim, clips: Clips, params: AttackParams) -> float:

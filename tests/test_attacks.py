@@ -401,6 +401,7 @@ class Timid(MinimumNorm):
     [
         ([0.15, 0.3, 0.35], 0, 1, False, False),
         ([0.15, 0.3, 0.35], 1, 2, False, False),
+        ([0.01, 0.45, 0.45], 2, 1, False, True),
         ([0.15, 0.3, 0.35], 5, 4, True, True),
         ([0.01, 0.45, 0.45], 3, 1, False, True),
         ([0.01, 0.45, 0.45], 5, 1, False, True),
@@ -519,6 +520,21 @@ def test_what_fools_at_the_first_budget_costs_no_more(
     search = SearchParams(start=0.06, smallest=0.06, factor=2.0, tolerance=1.0)
     cost = ready(attack, victim).search(victim, made, search).cost
     assert (cost <= 0.06).all(), cost.max() - 0.06
+
+
+@with_budget
+def test_the_first_budget_is_tried_even_if_more_is_known_to_suffice(
+    attack: Attack, rng: np.random.Generator, compute: ComputeParams
+) -> None:
+    """From 0.045 by factors of 2, budgets would be 0.0225 and then 0.01125, which is too little."""
+    assert isinstance(attack, FixedBudget)
+    victim = Victim(Linear(threshold=0.514), compute)
+    made = towards(victim, torch.from_numpy(rng.uniform(0.4999, 0.5001, (20, 1, 8, 8))).float(), 1)
+    search = SearchParams(start=0.02, smallest=0.0005, factor=2.0, tolerance=1.0)
+    found = Found.nothing(made)
+    found.keep_better(torch.arange(20), made.images + 0.045, torch.full((20,), 0.045))
+    ready(attack, victim).improve(found, victim, made, search, 1.0)
+    assert (found.cost <= 0.02).all()
 
 
 @with_budget

@@ -15,6 +15,7 @@ from stages.prediction import Victim
 from stages.stores import Adversarial
 from tests.conftest import attack_store, store
 
+EPS = 0.05
 STEPS = 2
 """That attacks took: the probe takes more."""
 
@@ -63,6 +64,29 @@ def test_attacks_beside_each_other() -> None:
     assert checks.judge(black)["unlimited_budget_fools"] == 0
     alone = checks.of_attacks({"boundary": strong}, [], ["boundary"], 0.02)
     assert alone == {}
+
+
+class Recoiling(nn.Module):
+    """Takes what is brighter by most of the budget for class 1, but its gradient points there from the clips alone."""
+
+    def __init__(self, images: Tensor) -> None:
+        super().__init__()
+        self.images = images.flatten(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        distance = torch.cdist(images.detach().flatten(1), self.images)
+        brighter = (images.detach().flatten(1) - self.images[distance.argmin(1)]).mean(1)
+        way = torch.where(distance.amin(1) < 1e-4, 1.0, -1.0)
+        margin = brighter - 0.75 * EPS + way * (images - images.detach()).mean(dim=(1, 2, 3))
+        return torch.stack([-margin, margin], dim=1)
+
+
+def test_steps_that_lead_nowhere(rng: np.random.Generator, compute: ComputeParams) -> None:
+    images = torch.from_numpy(rng.uniform(0.2, 0.8, (6, 1, 8, 8))).float()
+    made = Clips(images, torch.ones(6, dtype=torch.int64), torch.arange(6), images)
+    figure = probes.of_steps(Victim(Recoiling(images), compute), made, EPS)
+    assert figure == {"iterative_not_weaker": 1.0}
+    assert checks.judge(figure)["iterative_not_weaker"] == 0
 
 
 def test_a_black_box_that_fools_other_clips_is_stronger_on_them() -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, ValidationError, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from stages import params, plugins
 from stages.params import Count, Name, Number, Parameters
@@ -161,6 +161,11 @@ class Attack(Parameters, ABC):
             search: how the smallest budget is searched.
             enough: share of fooled clips after which the search may end.
         """
+
+    @property
+    def made_from(self) -> tuple[Parameters | nn.Module, ...]:
+        """What its examples depend on, beside the victim and the clips."""
+        return (self,)
 
     def stronger(self) -> Self:
         """The attack one rung up its ladder, or itself where no parameter can be raised further."""

@@ -33,7 +33,10 @@ class FixedBudget(Attack, ABC):
         return victim.exposed()
 
     def search(self, victim: Victim, clips: Clips, search: SearchParams, enough: float = 1.0) -> Found:
-        """Grow or shrink each clip's budget by a factor until it is bracketed, then bisect on a log scale."""
+        """Grow or shrink each clip's budget by a factor until it is bracketed, then bisect on a log scale.
+
+        `search.start` is tried on every clip, so that what is fooled within it is known exactly.
+        """
         found = Found.nothing(clips)
         self.improve(found, victim, clips, search, enough)
         return found
@@ -66,7 +69,7 @@ class FixedBudget(Attack, ABC):
         """Try a budget on each clip; note the examples found at their rows, and return where to go on from."""
         limits = (budget - ROUNDING).clamp(min=0).to(victim.device).reshape(-1, 1, 1, 1)
         tried = self.examples(model, clips.to(victim.device), limits, start.to(victim.device))
-        examples = tried.examples.detach().cpu()
+        examples = tried.examples.detach().cpu().clamp(0, 1)
         cost = self.judged(victim, clips, examples)
         found.keep_better(rows, examples, torch.where(cost <= budget, cost, torch.inf))
         found.queries[rows] += tried.passes + 1
@@ -75,7 +78,7 @@ class FixedBudget(Attack, ABC):
 
 def _next_budget(cost: Tensor, failing: Tensor, search: SearchParams) -> Tensor:
     grown = torch.where(failing == 0, search.start, failing * search.factor).clamp(max=1.0)
-    shrunk = (cost / search.factor).clamp(min=search.smallest)
+    shrunk = torch.where(cost > search.start, search.start, cost / search.factor).clamp(min=search.smallest)
     halfway = (cost * failing).sqrt()
     return torch.where(cost.isinf(), grown, torch.where(failing == 0, shrunk, halfway))
 

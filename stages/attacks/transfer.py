@@ -13,7 +13,7 @@ from stages import baselines
 from stages.attacks import Clips, Knowledge, Norm, Tried
 from stages.attacks._descent import descend
 from stages.attacks._fixed_budget import FixedBudget
-from stages.params import Count, Name, Number
+from stages.params import Count, Name, Number, Parameters
 from stages.prediction import Victim
 from stages.trials import Trial
 
@@ -47,6 +47,11 @@ class Transfer(FixedBudget):
         attack = self.model_copy()
         attack._surrogate = surrogate
         return attack
+
+    @property
+    def made_from(self) -> tuple[Parameters | nn.Module, ...]:
+        """The attacker's network too."""
+        return (self, self._surrogate or nn.Identity())
 
     def shown(self, victim: Victim) -> foolbox.PyTorchModel:
         """The attacker's network."""

@@ -129,6 +129,8 @@ def figures(
         clips, sizes = case.clips(), checks.worst(found, "size_linf")[case.eligible]
         measured |= probes.of_gradients(victim, clips)
         measured |= probes.of_effort(victim, clips, sizes, eps, 2 * most_steps(kinds.values()))
+        alone = probes.of_steps(victim, clips, eps)["iterative_not_weaker"]
+        measured["iterative_not_weaker"] = max(measured.get("iterative_not_weaker", 0.0), alone)
         grown = probes.of_budgets(victim, clips, eps)
         known = measured.get("unlimited_budget_fools", 0.0)
         measured |= grown | {"unlimited_budget_fools": max(known, grown["unlimited_budget_fools"])}

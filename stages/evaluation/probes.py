@@ -62,6 +62,19 @@ def of_gradients(victim: Victim, clips: Clips) -> dict[str, float]:
     return {"gradients_alive": float(alive.float().mean())}
 
 
+def of_steps(victim: Victim, clips: Clips, eps: float) -> dict[str, float]:
+    """Share of the clips that one step fools within the budget and many steps, from the clip itself, do not.
+
+    The stores cannot tell: an iterative attack begins with what one step found.
+    """
+    model = victim.exposed()
+    one, many = (
+        _fooled(victim, model, clips, eps, _descent(steps, length / steps, random_start=False))
+        for steps, length in ((1, 1.0), (STEPS, LENGTH))
+    )
+    return {"iterative_not_weaker": float((one & ~many).float().mean())}
+
+
 def of_effort(victim: Victim, clips: Clips, sizes: Sizes, eps: float, steps: int) -> dict[str, float]:
     """Share of the clips that more steps, from the clip and from a random start, fool within the budget anew.
 
