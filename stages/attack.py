@@ -38,7 +38,9 @@ def main(representation: str, architecture: str, fold: str, victim: str, attack:
         "paper": tuned.attack.paper,
     }
     test = crafting.case(model, trial.store, trial.split.test, trial.seed)
-    found = crafting.attacked(test, begins, model, tuned.attack, settings.search, what, attributes)
+    # What is fooled within the budget is then known exactly, not to the tolerance.
+    search = settings.search.model_copy(update={"start": settings.eps})
+    found = crafting.attacked(test, begins, model, tuned.attack, search, what, attributes)
     if processes.is_first():
         timed = replace(found, attributes={**attributes, "seconds": time.perf_counter() - start})
         stores.write_adversarial(trial.cell.attack(victim, attack), timed)

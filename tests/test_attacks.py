@@ -537,6 +537,28 @@ def test_the_first_budget_is_tried_even_if_more_is_known_to_suffice(
     assert (found.cost <= 0.02).all()
 
 
+class Reluctant(FixedBudget):
+    """Fools within 0.019, but only from an example of a larger budget."""
+
+    norm: ClassVar[Norm] = "linf"
+    knowledge: ClassVar[Knowledge] = "white box"
+    paper = "none"
+
+    def examples(self, model: object, clips: Clips, budget: Tensor, start: Tensor) -> Tried:  # noqa: ARG002
+        warm = (start - clips.images).flatten(1).amax(1) > 0.021
+        reach = torch.where((budget.flatten() > 0.021) | warm, budget.flatten(), 0.0).reshape(budget.shape)
+        return Tried.alike(clips.images + reach, 1)
+
+
+def test_a_budget_just_missed_is_tried_again_from_what_fools(compute: ComputeParams) -> None:
+    victim = Victim(Linear(threshold=0.519), compute)
+    made = towards(victim, torch.full((3, 1, 8, 8), 0.5), 1)
+    found = Reluctant(ladder={}).search(
+        victim, made, SearchParams(start=0.02, smallest=0.0005, factor=2.0, tolerance=0.1)
+    )
+    assert (found.cost <= 0.02).all()
+
+
 @with_budget
 def test_a_budget_is_kept(attack: Attack, rng: np.random.Generator, compute: ComputeParams) -> None:
     assert isinstance(attack, FixedBudget)

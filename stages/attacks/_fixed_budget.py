@@ -35,7 +35,8 @@ class FixedBudget(Attack, ABC):
     def search(self, victim: Victim, clips: Clips, search: SearchParams, enough: float = 1.0) -> Found:
         """Grow or shrink each clip's budget by a factor until it is bracketed, then bisect on a log scale.
 
-        `search.start` is tried on every clip, so that what is fooled within it is known exactly.
+        `search.start` is tried on every clip, and in the end once more, from the example of a larger budget, on those
+        that it just missed: which clips it fools does not depend on the tolerance.
         """
         found = Found.nothing(clips)
         self.improve(found, victim, clips, search, enough)
@@ -45,16 +46,20 @@ class FixedBudget(Attack, ABC):
         """Search from what was found already; the arguments are those of `search`."""
         failing, ends = torch.zeros_like(found.cost), found.adversarial.clone()
         model = self.shown(victim)
-        while len(rows := _open_rows(found.cost, failing, search)) and (
-            enough == 1 or found.fooled.float().mean() < enough
-        ):
-            budget = _next_budget(found.cost[rows], failing[rows], search)
-            for part, limits in zip(
-                rows.split(victim.compute.batch_size), budget.split(victim.compute.batch_size), strict=True
-            ):
+
+        def attempt(rows: Tensor, budget: Tensor) -> None:
+            size = victim.compute.batch_size
+            for part, limits in zip(rows.split(size), budget.split(size), strict=True):
                 ends[part] = self._probe(victim, model, clips[part], found, part, limits, ends[part])
                 failed = found.cost[part] > limits
                 failing[part[failed]] = torch.maximum(failing[part[failed]], limits[failed])
+
+        while len(rows := _open_rows(found.cost, failing, search)) and (
+            enough == 1 or found.fooled.float().mean() < enough
+        ):
+            attempt(rows, _next_budget(found.cost[rows], failing[rows], search))
+        if enough == 1 and len(rows := _just_missed(found.cost, search)):
+            attempt(rows, torch.full_like(found.cost[rows], search.start))
 
     def _probe(
         self,
@@ -81,6 +86,10 @@ def _next_budget(cost: Tensor, failing: Tensor, search: SearchParams) -> Tensor:
     shrunk = torch.where(cost > search.start, search.start, cost / search.factor).clamp(min=search.smallest)
     halfway = (cost * failing).sqrt()
     return torch.where(cost.isinf(), grown, torch.where(failing == 0, shrunk, halfway))
+
+
+def _just_missed(cost: Tensor, search: SearchParams) -> Tensor:
+    return torch.nonzero((cost > search.start) & (cost <= search.start * (1 + search.tolerance))).flatten()
 
 
 def _open_rows(cost: Tensor, failing: Tensor, search: SearchParams) -> Tensor:

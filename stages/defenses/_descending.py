@@ -48,9 +48,11 @@ def descended(
     budget = batch.images.new_full((len(batch.images), 1, 1, 1), eps)
     criterion = TargetedMisclassification(targets)
     exposed = expose(model, lesson.compute)
-    examples = attack.run(exposed, batch.images, criterion, epsilon=budget, starting_points=start)
-    model.requires_grad_(True)
-    return examples
+    try:
+        return attack.run(exposed, batch.images, criterion, epsilon=budget, starting_points=start)
+    finally:
+        # Also when memory was short: the step is tried again, in pieces.
+        model.requires_grad_(True)
 
 
 def random_start(eps: float, batch: Batch, lesson: Lesson) -> Tensor:
