@@ -40,10 +40,10 @@ def main(representation: str, architecture: str, fold: str, victim: str, attack:
     test = crafting.case(model, trial.store, trial.split.test, trial.seed)
     # What is fooled within the budget is then known exactly, not to the tolerance.
     search = settings.search.model_copy(update={"start": settings.eps})
-    found = crafting.attacked(test, begins, model, tuned.attack, search, what, attributes)
-    if processes.is_first():
-        timed = replace(found, attributes={**attributes, "seconds": time.perf_counter() - start})
-        stores.write_adversarial(trial.cell.attack(victim, attack), timed)
+    with crafting.attacked(test, begins, model, tuned.attack, search, what, attributes) as found:
+        if processes.is_first():
+            timed = replace(found, attributes={**attributes, "seconds": time.perf_counter() - start})
+            stores.write_adversarial(trial.cell.attack(victim, attack), timed)
 
 
 if __name__ == "__main__":

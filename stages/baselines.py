@@ -1,5 +1,7 @@
 """Training on clips as they are: of baselines, and of whatever an attacker trains for himself."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -32,8 +34,11 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor, compute: ComputeP
     return Score(value=right, accuracy=right, clips=len(labels))
 
 
-def trained(trial: Trial, what: str, curve: Path) -> tuple[nn.Module, dict[str, str]]:
+@contextmanager
+def trained(trial: Trial, what: str, curve: Path) -> Iterator[tuple[nn.Module, dict[str, str]]]:
     """A network of the trial's architecture by the recipe `train`, and what is to be told of it.
+
+    The block keeps what it needs of them: when it succeeds, the scratch of the training is removed.
 
     Args:
         trial: its seed draws the weights, the order of the clips and their augmentation.
@@ -52,4 +57,4 @@ def trained(trial: Trial, what: str, curve: Path) -> tuple[nn.Module, dict[str, 
     with resumption.scratch(what, *lesson.made_from, images, labels, model) as scratch:
         score = partial(accuracy, images=images, labels=labels, compute=trial.compute)
         rows = learning.fit(model, lesson, Plain(recipe.label_smoothing), score, Record(what, curve, scratch))
-    return model, lesson.facts | curves.summary(rows)
+        yield model, lesson.facts | curves.summary(rows)

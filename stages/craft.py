@@ -34,13 +34,13 @@ def main(representation: str, architecture: str, fold: str) -> None:
     training = crafting.case(victim, trial.store, trial.split.train, trial.seed)
     what = f"crafting by {settings.attack}, {trial.cell}"
     begins = crafting.starts(attack, victim, trial.store, trial.split.train)
-    crafted = crafting.attacked(
+    with crafting.attacked(
         training, begins, victim, attack, settings.search, what, attributes, settings.fooling_rate
-    )
-    if processes.is_first():
-        fooled = crafted.success.sum() / max(crafted.eligible.sum(), 1)
-        console.say(f"{trial.cell}: {fooled:.1%} of {crafted.eligible.sum()} eligible training clips fooled")
-        stores.write_adversarial(trial.cell.crafted(), crafted)
+    ) as crafted:
+        if processes.is_first():
+            fooled = crafted.success.sum() / max(crafted.eligible.sum(), 1)
+            console.say(f"{trial.cell}: {fooled:.1%} of {crafted.eligible.sum()} eligible training clips fooled")
+            stores.write_adversarial(trial.cell.crafted(), crafted)
 
 
 if __name__ == "__main__":

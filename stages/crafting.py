@@ -1,6 +1,7 @@
 """From an attack to an adversarial store: which clips are attacked, with which targets, and how it is measured."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,7 @@ def starts(attack: Attack, victim: Victim, store: Features, positions: Integers)
     return Starts(images[right], labels[right])
 
 
+@contextmanager
 def attacked(
     case: Case,
     starts: Starts,
@@ -90,8 +92,10 @@ def attacked(
     what: str,
     attributes: Mapping[str, Any],
     enough: float = 1.0,
-) -> Adversarial:
+) -> Iterator[Adversarial]:
     """Attack the eligible clips, shared out among the processes, and measure what comes of it.
+
+    The block writes it down: when it succeeds, the scratch of the attack is removed.
 
     Args:
         case: the clips.
@@ -108,6 +112,11 @@ def attacked(
     settings = (*attack.made_from, search, victim.model, repr(enough))
     with resumption.scratch(what, *settings, clips.images, clips.targets, clips.seeds, clips.starts) as scratch:
         found = _found(clips, victim, attack, search, Progress(what, len(clips)), enough, scratch)
+        yield _measured(case, found, victim, attack, attributes)
+
+
+def _measured(case: Case, found: Found, victim: Victim, attack: Attack, attributes: Mapping[str, Any]) -> Adversarial:
+    """All clips of the case, with the examples of those that the stored array fools."""
     adversarial, queries = case.images.copy(), np.zeros(len(case.clip), np.int64)
     adversarial[case.eligible] = found.adversarial.numpy()
     queries[case.eligible] = found.queries.numpy()

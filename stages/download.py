@@ -40,7 +40,8 @@ def main() -> None:
         files.remove(old)
     with files.replacing(paths.AUDIO) as folder:
         folder.mkdir(parents=True)
-        collected = dataset.collect(source.source, seed, folder)
+        with joblib.parallel_config(n_jobs=compute.processes):
+            collected = dataset.collect(source.source, seed, folder)
         refuse_few(collected.clips)
         refuse_split_groups(collected.clips)
         durations, unreadable = listen(collected.clips, folder.absolute(), compute.processes)

@@ -41,16 +41,14 @@ def split(store: Features, fold: int, validation_share: float, seed: int) -> Spl
 
 
 def _validation_groups(store: Features, rest: Integers, share: float, seed: int) -> set[str]:
-    """Groups drawn class by class until the share of its clips is reached."""
+    """Groups drawn class by class until the share of its clips is reached; of each class one is left to train on."""
+    groups = {label: store.groups[rest[store.labels[rest] == label]] for label in np.unique(store.labels[rest])}
     chosen: set[str] = set()
-    for label in np.unique(store.labels[rest]):
-        groups = store.groups[rest[store.labels[rest] == label]]
-        names = np.unique(groups)
-        wanted = share * len(groups)
-        drawn = seeding.generator(seed, "validation", store.classes[label]).permutation(names)
-        # The last one of a class is left to train on.
-        for name in drawn[:-1]:
-            if np.isin(groups, sorted(chosen)).sum() >= wanted:
+    for label, own in groups.items():
+        for name in seeding.generator(seed, "validation", store.classes[label]).permutation(np.unique(own)):
+            if np.isin(own, sorted(chosen)).sum() >= share * len(own):
                 break
-            chosen.add(str(name))
+            # A group may hold clips of several classes.
+            if not any(set(each) <= chosen | {str(name)} for each in groups.values()):
+                chosen.add(str(name))
     return chosen

@@ -39,8 +39,10 @@ class Victim:
 
     def exposed(self) -> foolbox.PyTorchModel:
         """The victim as Foolbox sees it: batch norm folded into the convolutions, low precision where it is native."""
-        folded = checkpoints.on_device(fuse(self.model), self.device)
-        return expose(folded.eval().requires_grad_(False), self.compute)
+        folded = checkpoints.on_device(fuse(self.model), self.device).eval().requires_grad_(False)
+        if hardware.uses_bfloat16(self.compute):
+            _lower(folded)
+        return expose(folded, self.compute)
 
     def deciding(self) -> foolbox.PyTorchModel:
         """The victim as Foolbox sees it for an attack on its decisions: those of `predict`, in float32."""
@@ -50,6 +52,13 @@ class Victim:
 def expose(model: nn.Module, compute: ComputeParams) -> foolbox.PyTorchModel:
     """A model in evaluation mode, as Foolbox sees it: images in [0, 1], logits in float32."""
     return foolbox.PyTorchModel(_Autocast(model, compute).eval(), bounds=(0, 1), device=hardware.device(compute))
+
+
+def _lower(model: nn.Module) -> None:
+    """Round the weights once: autocast would do so at every pass, as it keeps its copies only for training."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.bfloat16()
 
 
 def _channels_last(images: Tensor) -> Tensor:

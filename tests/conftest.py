@@ -93,5 +93,12 @@ def attack_store(costs: list[float], clips: int = 6) -> Adversarial:
         queries=np.ones(clips, np.int64),
         clean=clean,
         adversarial=adversarial,
-        attributes={"seconds": 1.5, "norm": "linf", "doublings": 0, "reached": True, "converged": True},
+        attributes={
+            "seconds": 1.5,
+            "norm": "linf",
+            "tuning_clips": 4,
+            "doublings": 0,
+            "reached": True,
+            "converged": True,
+        },
     )

@@ -1,5 +1,6 @@
 """Every attack keeps the contract; the cost search finds what can be worked out by hand."""
 
+from contextlib import suppress
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -22,13 +23,15 @@ from stages.attacks._iterative import Iterative, OneStep
 from stages.attacks._minimum_norm import MinimumNorm
 from stages.attacks.fgsm import FGSM
 from stages.attacks.jsma import Rule, SaliencyMapAttack
+from stages.attacks.pgd import PGD
 from stages.attacks.transfer import Transfer
 from stages.compute import ComputeParams
 from stages.console import InputError
-from stages.crafting import NO_STARTS, Starts
+from stages.crafting import NO_STARTS, Case, Starts
 from stages.folds import Split
 from stages.paths import Cell
 from stages.prediction import Victim
+from stages.stores import Adversarial
 from stages.trials import Trial
 from tests.conftest import store
 
@@ -111,6 +114,11 @@ def ready(attack: A, victim: Victim) -> A:
     return attack.through(victim.model) if isinstance(attack, Transfer) else attack
 
 
+def attacked(case: Case, starts: Starts, victim: Victim, attack: Attack) -> Adversarial:
+    with crafting.attacked(case, starts, victim, attack, SEARCH, "attack", {}) as found:
+        return found
+
+
 every_attack = pytest.mark.parametrize("attack", NAMES, indirect=True)
 
 
@@ -122,7 +130,7 @@ def test_examples_are_in_bounds_and_measured(attack: Attack, rng: np.random.Gene
     made = replace(made, labels=np.where(np.arange(16) < 12, predicted, (predicted + 1) % 3))
     case = crafting.case(victim, made, np.arange(16), seed=0)
     starts = crafting.starts(attack, victim, made, np.arange(16))
-    found = crafting.attacked(case, starts, victim, ready(attack, victim), SEARCH, "attack", {})
+    found = attacked(case, starts, victim, ready(attack, victim))
     assert case.eligible.sum() == 12
     assert found.adversarial.min() >= 0
     assert found.adversarial.max() <= 1
@@ -191,7 +199,7 @@ def test_where_no_clip_is_eligible_nothing_is_found(
     victim, made = Victim(network(), compute), store(rng, clips=6)
     predicted = victim.predict(torch.from_numpy(made.features)).numpy()
     case = crafting.case(victim, replace(made, labels=(predicted + 1) % 3), np.arange(6), seed=0)
-    found = crafting.attacked(case, NO_STARTS, victim, ready(attack, victim), SEARCH, "attack", {})
+    found = attacked(case, NO_STARTS, victim, ready(attack, victim))
     assert not found.eligible.any()
     assert not found.success.any()
 
@@ -338,7 +346,7 @@ def test_a_killed_run_goes_on_with_the_next_shard(
     made = replace(made, labels=victim.predict(torch.from_numpy(made.features)).numpy())
     case = crafting.case(victim, made, np.arange(20), seed=0)
     monkeypatch.setattr(crafting, "SHARD", 8)
-    whole = crafting.attacked(case, NO_STARTS, victim, fgsm, SEARCH, "whole", {})
+    whole = attacked(case, NO_STARTS, victim, fgsm)
     tried: list[int] = []
 
     def search(_self: FGSM, victim: Victim, clips: Clips, search: SearchParams, enough: float = 1.0) -> Found:
@@ -349,12 +357,49 @@ def test_a_killed_run_goes_on_with_the_next_shard(
 
     monkeypatch.setattr(FGSM, "search", search)
     with pytest.raises(KeyboardInterrupt):
-        crafting.attacked(case, NO_STARTS, victim, fgsm, SEARCH, "killed", {})
-    again = crafting.attacked(case, NO_STARTS, victim, fgsm, SEARCH, "killed", {})
+        attacked(case, NO_STARTS, victim, fgsm)
+    again = attacked(case, NO_STARTS, victim, fgsm)
     assert tried == [8, 8, 4, 4]
     for name in ("adversarial", "cost", "queries", "success"):
         np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
     assert not list(Path(".scratch").glob("*"))
+
+
+def test_what_was_found_is_kept_until_it_is_written(
+    rng: np.random.Generator, compute: ComputeParams, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    victim, made, fgsm = Victim(network(), compute), store(rng, clips=20), FGSM(ladder={})
+    made = replace(made, labels=victim.predict(torch.from_numpy(made.features)).numpy())
+    case = crafting.case(victim, made, np.arange(20), seed=0)
+    with (
+        pytest.raises(InputError, match="no space left"),
+        crafting.attacked(case, NO_STARTS, victim, fgsm, SEARCH, "attack", {}) as found,
+    ):
+        raise InputError("no space left")
+    monkeypatch.setattr(FGSM, "search", None)
+    np.testing.assert_array_equal(attacked(case, NO_STARTS, victim, fgsm).cost, found.cost)
+    assert not list(Path(".scratch").glob("*"))
+
+
+def test_what_another_network_made_is_not_taken_up(
+    rng: np.random.Generator, compute: ComputeParams, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    victim, made = Victim(network(), compute), store(rng, clips=20)
+    made = replace(made, labels=victim.predict(torch.from_numpy(made.features)).numpy())
+    case = crafting.case(victim, made, np.arange(20), seed=0)
+    transfer = Transfer(architecture="alexnet", steps=3, rel_stepsize=0.5, ladder={})
+    with (
+        suppress(KeyboardInterrupt),
+        crafting.attacked(case, NO_STARTS, victim, transfer.through(victim.model), SEARCH, "attack", {}) as own,
+    ):
+        raise KeyboardInterrupt
+    torch.manual_seed(1)
+    other = nn.Sequential(nn.Flatten(), nn.Linear(case.images[0].size, 3)).eval()
+    found = attacked(case, NO_STARTS, victim, transfer.through(other))
+    assert (found.cost != own.cost).any()
+    assert len(list(Path(".scratch").glob("*"))) == 1
 
 
 def test_the_search_may_end_when_enough_are_fooled(compute: ComputeParams) -> None:
@@ -427,6 +472,13 @@ def test_a_share_that_is_just_reached_is_reached(compute: ComputeParams) -> None
     settings = AttackParams(eps=0.02, fooling_rate=0.9, tuning_clips=20, doublings=3, search=SEARCH)
     tuned = tuning.tune(Timid(effort=1, ladder={"effort": 2}), victim, towards(victim, images, 1), settings)
     assert (tuned.ceiling, tuned.reached, tuned.doublings) == (0.9, True, 0)
+
+
+def test_each_parameter_climbs_to_its_own_bound() -> None:
+    pgd = PGD(steps=6000, rel_stepsize=0.1, restarts=3, ladder={"steps": 2, "restarts": 1.1})
+    stronger = pgd.stronger()
+    assert (stronger.steps, stronger.restarts) == (6000, 4)
+    assert pgd.model_copy(update={"restarts": 100}).stronger().restarts == 100
 
 
 class Untouchable(MinimumNorm):

@@ -97,6 +97,8 @@ def test_tables_that_are_wrong(tmp_path: Path, table: str, message: str) -> None
         ("../a.wav", "leads out"),
         ("./a.wav", "'a.wav' stands twice"),
         ("a//../a.wav", "leads out"),
+        ("a\\..\\..\\a.wav", "leads out"),
+        ("C:a.wav", "leads out"),
     ],
 )
 def test_paths_that_are_wrong(root: Path, tmp_path: Path, path: str, message: str) -> None:

@@ -43,6 +43,18 @@ def test_the_only_recording_of_a_class_is_left_to_train_on(rng: np.random.Genera
     assert set(made.labels[split.validation]) == {0, 2}
 
 
+def test_a_class_whose_recordings_hold_others_too_is_left_one_to_train_on(rng: np.random.Generator) -> None:
+    """Both recordings of class 1 hold a clip of class 0, which takes 0.45 of its own to validate on."""
+    made = store(rng, clips=300)
+    labels = np.where(made.folds == 5, made.labels, 0)
+    shared = np.unique(made.groups[made.folds != 5])[:2]
+    first = np.array([np.flatnonzero(made.groups == name)[0] for name in shared])
+    labels[first] = 1
+    for seed in range(20):
+        split = folds.split(replace(made, labels=labels), 5, 0.45, seed)
+        assert set(labels[split.train]) == {0, 1}
+
+
 def test_a_fold_that_is_not_there(rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match=r"grid.fold: 6 is not a fold of the dataset; it has \[1, 2, 3, 4, 5\]"):
         folds.split(store(rng), 6, 0.15, 0)

@@ -103,7 +103,8 @@ def fooled(devices: int, what: str) -> Adversarial:
     victim, made = Victim(network(), compute), store(np.random.default_rng(0), clips=100)
     made = replace(made, labels=victim.predict(torch.from_numpy(made.features)).numpy())
     case = crafting.case(victim, made, np.arange(100), seed=0)
-    return crafting.attacked(case, NO_STARTS, victim, FGSM(ladder={}), SEARCH, what, {})
+    with crafting.attacked(case, NO_STARTS, victim, FGSM(ladder={}), SEARCH, what, {}) as found:
+        return found
 
 
 def counted(devices: int, what: str, killed_after: float = math.inf) -> tuple[Adversarial, list[int]]:

@@ -105,6 +105,7 @@ def attacked(case: Case, victim: Victim, features: Features, name: str, *, fools
     attributes = {
         "attack": name,
         "parameters": attack.model_dump_json(),
+        "tuning_clips": 4,
         "doublings": 0,
         "reached": True,
         "converged": True,

@@ -169,13 +169,16 @@ class Attack(Parameters, ABC):
 
     def stronger(self) -> Self:
         """The attack one rung up its ladder, or itself where no parameter can be raised further."""
-        raised = {name: _times(getattr(self, name), factor) for name, factor in self.ladder.items()}
-        try:
-            stronger = type(self).model_validate(self.model_dump() | raised)
-        except ValidationError:
-            return self
-        # A copy, which keeps what the attack was prepared with.
-        return self.model_copy(update={name: getattr(stronger, name) for name in raised})
+        stronger = self
+        for name, factor in self.ladder.items():
+            raised = {name: _times(getattr(self, name), factor)}
+            try:
+                type(self).model_validate(self.model_dump() | raised)
+            except ValidationError:
+                continue
+            # A copy, which keeps what the attack was prepared with.
+            stronger = stronger.model_copy(update=raised)
+        return stronger
 
     def price(self, clean: Tensor, examples: Tensor) -> Tensor:
         """Size of each perturbation in the attack's norm, shape (N,)."""
@@ -195,7 +198,7 @@ class Attack(Parameters, ABC):
 
 
 def _times(value: float, factor: float) -> float:
-    return round(value * factor) if isinstance(value, int) else value * factor
+    return max(value + 1, round(value * factor)) if isinstance(value, int) else value * factor
 
 
 def load(name: str) -> Attack:

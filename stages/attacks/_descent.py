@@ -33,7 +33,7 @@ def descend(
 
 
 MARGIN = 0.1
-"""Between the target's logit and the best other one: a verdict of low precision then holds in float32."""
+"""Between the target's logit and the best other one: a verdict of low precision then mostly holds in float32."""
 
 
 class LinfDescent(FixedEpsilonAttack):

@@ -38,9 +38,8 @@ class Transfer(FixedBudget):
         """With a network of its own, trained as a baseline but with another seed: the victim's is not known."""
         own = replace(trial, cell=replace(trial.cell, architecture=self.architecture), seed=trial.seed + 1)
         what = f"{self.architecture} to transfer from, {trial.cell.representation} fold {trial.cell.fold}"
-        with TemporaryDirectory() as folder:
-            surrogate, _ = baselines.trained(own, what, Path(folder) / "curve.csv")
-        return self.through(surrogate)
+        with TemporaryDirectory() as folder, baselines.trained(own, what, Path(folder) / "curve.csv") as (surrogate, _):
+            return self.through(surrogate)
 
     def through(self, surrogate: nn.Module) -> Self:
         """The same attack by way of a network."""

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 
 import pandas as pd
 
@@ -48,6 +48,6 @@ def _check(where: str, line: dict[str | None, str | None], columns: list[str]) -
 
 
 def inside(path: str) -> bool:
-    """Whether a path, with `/` between its parts, leads nowhere but down."""
-    parts = PurePosixPath(path)
-    return bool(parts.parts) and not parts.is_absolute() and ".." not in parts.parts and "\0" not in path
+    """Whether a path leads nowhere but down, on Windows too."""
+    parsed = PureWindowsPath(path)
+    return bool(parsed.parts) and not parsed.anchor and ".." not in parsed.parts and "\0" not in path

@@ -71,7 +71,7 @@ class Synthetic(Dataset):
         files.require_space(audio, len(clips) * (BYTES_PER_SAMPLE * SAMPLES + WAV_HEADER))
         for label in SOUNDS:
             (audio / label).mkdir()
-        Parallel(n_jobs=-1)(delayed(_write)(clip, seed, audio) for clip in clips)
+        Parallel()(delayed(_write)(clip, seed, audio) for clip in clips)
         return Collected(clips)
 
 

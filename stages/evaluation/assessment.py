@@ -45,10 +45,12 @@ def adaptive(found: Stores, case: Case, eps: float, seed: int) -> dict[str, dict
 
 
 def effort(store: Adversarial) -> dict[str, float]:
-    """What an attack took: seconds in all, passes a clip, and how its tuning ended."""
+    """What an attack took: seconds in all, passes a clip, and how its tuning ended, if it was tuned."""
     taken = {"seconds": round(float(store.attributes["seconds"]), 1)}
     if store.eligible.any():
         taken["passes"] = round(float(store.queries[store.eligible].mean()), 1)
+    if not store.attributes["tuning_clips"]:
+        return taken
     return taken | {name: int(store.attributes[name]) for name in ("doublings", "reached", "converged")}
 
 

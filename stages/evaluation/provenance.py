@@ -38,7 +38,7 @@ def require_attributes(store: Adversarial, expected: Mapping[str, Any], path: Pa
 
 
 def require_parameters(store: Adversarial, attack: Attack, path: Path, stage: str) -> Attack:
-    """The attack with its effort doubled as often as the store says; raises likewise if the store is of another."""
+    """The attack as many rungs up its ladder as the store says; raises likewise if the store is of another."""
     for _ in range(int(store.attributes.get("doublings", 0))):
         attack = attack.stronger()
     expected = attack.model_dump(mode="json")
