@@ -3,8 +3,9 @@
 import pytest
 import torch
 from torch import nn
+from torch.fx.experimental.optimization import fuse
 
-from stages import architectures, plugins
+from stages import architectures, checkpoints, plugins
 from stages.compute import ComputeParams
 from stages.console import InputError
 from stages.prediction import Victim
@@ -76,6 +77,18 @@ def test_folding_batch_norm_changes_nothing(name: str, compute: ComputeParams) -
     model(torch.rand(4, 1, 32, 32))
     victim, images = Victim(model, compute), torch.rand(3, 1, 32, 32)
     torch.testing.assert_close(victim.exposed()(images), victim.logits(images), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_that_are_rounded_once_give_what_autocast_gives(name: str, compute: ComputeParams) -> None:
+    model = built(name).train()
+    model(torch.rand(4, 1, 32, 32))
+    victim, images = Victim(model, compute.model_copy(update={"precision": "bfloat16"})), torch.rand(3, 1, 32, 32)
+    verdict = victim.logits(images)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = checkpoints.on_device(fuse(victim.model), victim.device).eval()(images).float()
+    assert torch.equal(victim.exposed()(images), expected)
+    assert torch.equal(victim.logits(images), verdict)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -46,6 +46,8 @@ from tests.conftest import ROOT, store
 CELL = Cell("stft", "resnet18", 1)
 ATTACKS = ["fgsm", "bim"]
 FOLDS = [1, 2, 3, 4, 5]
+LARGEST_PAGE = 15_000_000
+"""Characters, with all pictures and sounds."""
 
 
 def set_parameters(folder: Path, changes: dict[str, str]) -> None:
@@ -267,6 +269,7 @@ def test_every_kind_of_run_is_reported(folder: Path, kind: str, sentence: str) -
 @pytest.mark.usefixtures("finished")
 def test_the_page_stands_alone_and_can_be_read_by_all() -> None:
     html = paths.REPORT.read_text(encoding="utf-8")
+    assert len(html) < LARGEST_PAGE
     found = Page(html)
     addresses = [value for _, each in found.tags for key in ("src", "href") if (value := each.get(key))]
     assert all(address.startswith(("data:", "#")) for address in addresses)

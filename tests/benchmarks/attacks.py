@@ -35,7 +35,7 @@ MULTIPLE = 7
 """Of `attack.eps`: a budget in which about half of the clips are fooled (of a weaker model: more, and faster)."""
 CLIPS = 96
 SWEPT_CLIPS = 8
-ROUNDS = 3
+ROUNDS = 5
 ALIKE = 0.02
 """Largest difference of two fooling rates that count as equal."""
 
