@@ -38,13 +38,12 @@ def main() -> None:
     dataset = datasets.load(source.name)
     for old in (paths.CLIPS, paths.REJECTED, paths.TERMS):
         files.remove(old)
-    with files.replacing(paths.AUDIO) as folder:
+    with files.replacing(paths.AUDIO) as folder, joblib.parallel_config(n_jobs=compute.processes):
         folder.mkdir(parents=True)
-        with joblib.parallel_config(n_jobs=compute.processes):
-            collected = dataset.collect(source.source, seed, folder)
+        collected = dataset.collect(source.source, seed, folder)
         refuse_few(collected.clips)
         refuse_split_groups(collected.clips)
-        durations, unreadable = listen(collected.clips, folder.absolute(), compute.processes)
+        durations, unreadable = listen(collected.clips, folder.absolute())
         rejected = {**collected.rejected, **unreadable}
         refuse_too_many(rejected, len(durations), source)
     write_rejected(rejected)
@@ -55,17 +54,16 @@ def main() -> None:
     console.say(f"{source.name}: {len(table)} clips of {table.label.nunique()} classes in {table.fold.nunique()} folds")
 
 
-def listen(found: list[Clip], folder: Path, processes: int) -> tuple[dict[str, float], dict[str, str]]:
+def listen(found: list[Clip], folder: Path) -> tuple[dict[str, float], dict[str, str]]:
     """Decode every clip: the durations, in seconds, of those that can be used; why the others cannot, their files gone.
 
     Args:
         found: their files are in the folder.
         folder: of the audio.
-        processes: that decode at a time.
     """
     durations, rejected = {}, {}
     tasks = (joblib.delayed(_listen)(folder / clip.path) for clip in found)
-    heard = joblib.Parallel(n_jobs=processes, return_as="generator")(tasks)
+    heard = joblib.Parallel(return_as="generator")(tasks)
     for clip, (seconds, reason) in zip(found, console.progress(heard, what="decoding", total=len(found)), strict=True):
         if reason:
             rejected[clip.path] = reason

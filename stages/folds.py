@@ -1,5 +1,6 @@
 """Training, validation and test clips, by the dataset's own folds; groups never cross."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,13 +43,16 @@ def split(store: Features, fold: int, validation_share: float, seed: int) -> Spl
 
 def _validation_groups(store: Features, rest: Integers, share: float, seed: int) -> set[str]:
     """Groups drawn class by class until the share of its clips is reached; of each class one is left to train on."""
-    groups = {label: store.groups[rest[store.labels[rest] == label]] for label in np.unique(store.labels[rest])}
-    chosen: set[str] = set()
-    for label, own in groups.items():
-        for name in seeding.generator(seed, "validation", store.classes[label]).permutation(np.unique(own)):
-            if np.isin(own, sorted(chosen)).sum() >= share * len(own):
+    sizes = {label: Counter(store.groups[rest[store.labels[rest] == label]]) for label in np.unique(store.labels[rest])}
+    left = {label: set(own) for label, own in sizes.items()}
+    for label, own in sizes.items():
+        held, wanted = sum(own[name] for name in own.keys() - left[label]), share * own.total()
+        for name in seeding.generator(seed, "validation", store.classes[label]).permutation(sorted(own)):
+            if held >= wanted:
                 break
             # A group may hold clips of several classes.
-            if not any(set(each) <= chosen | {str(name)} for each in groups.values()):
-                chosen.add(str(name))
-    return chosen
+            if name in left[label] and {name} not in left.values():
+                held += own[name]
+                for names in left.values():
+                    names.discard(name)
+    return {name for label, own in sizes.items() for name in own.keys() - left[label]}

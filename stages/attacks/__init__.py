@@ -173,7 +173,7 @@ class Attack(Parameters, ABC):
         for name, factor in self.ladder.items():
             raised = {name: _times(getattr(self, name), factor)}
             try:
-                type(self).model_validate(self.model_dump() | raised)
+                type(self).model_validate(stronger.model_dump() | raised)
             except ValidationError:
                 continue
             # A copy, which keeps what the attack was prepared with.

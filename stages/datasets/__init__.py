@@ -10,8 +10,7 @@ from typing import ClassVar
 
 from stages import files, params, plugins
 from stages.console import InputError
-from stages.datasets import _tables
-from stages.fetching import publications, sources
+from stages.fetching import archives, publications, sources
 from stages.fetching.publications import Publication
 
 
@@ -108,7 +107,7 @@ def _refuse_bad_paths(found: Mapping[Clip, Path], root: Path) -> None:
         # Bytes of a name that are no UTF-8 reach Python as these.
         if any("\udc80" <= letter <= "\udcff" for letter in clip.path):
             raise InputError(f"{clip.path!r} is no name in UTF-8: rename the file")
-        if not _tables.inside(clip.path) or not _tables.inside(os.path.relpath(original, top)):
+        if not archives.is_inside(clip.path) or not archives.is_inside(os.path.relpath(original, top)):
             raise InputError(f"{clip.path!r}, named by the dataset, leads out of its folder")
     twice = [path for path, times in Counter(clip.path for clip in found).items() if times > 1]
     if twice:

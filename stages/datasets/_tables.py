@@ -2,7 +2,7 @@
 
 import csv
 import re
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 import pandas as pd
 
@@ -45,9 +45,3 @@ def _check(where: str, line: dict[str | None, str | None], columns: list[str]) -
             raise InputError(f"{where}: {name} is empty")
     if "fold" in columns and not FOLD.fullmatch(line["fold"] or ""):
         raise InputError(f"{where}: fold must be an integer from 1, found {line['fold']!r}")
-
-
-def inside(path: str) -> bool:
-    """Whether a path leads nowhere but down, on Windows too."""
-    parsed = PureWindowsPath(path)
-    return bool(parsed.parts) and not parsed.anchor and ".." not in parsed.parts and "\0" not in path

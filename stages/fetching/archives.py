@@ -1,7 +1,6 @@
 """Archives, unpacked without letting them write anywhere else."""
 
 import lzma
-import re
 import shutil
 import stat
 import struct
@@ -9,7 +8,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 from typing import IO
 
 from stages import files
@@ -20,8 +19,6 @@ MOST_BYTES = 100 * 10**9
 LARGEST_RATIO = 200
 """Of the unpacked size to the packed one, above the first 100 MB: sound does not shrink so much, bombs do."""
 FREE_OF_RATIO = 10**8
-
-DRIVE = re.compile(r"[A-Za-z]:")
 
 DAMAGES = (
     zipfile.BadZipFile,
@@ -75,11 +72,16 @@ def extract(archive: Path, folder: Path) -> None:
         raise DamagedError(f"{archive} is damaged: {error}") from None
 
 
-def _inside(archive: Path, name: str) -> PurePosixPath:
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or DRIVE.match(name):
+def is_inside(name: str) -> bool:
+    """Whether a path that somebody else wrote leads nowhere but down, on Windows too."""
+    path = PureWindowsPath(name)
+    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
+
+
+def _inside(archive: Path, name: str) -> str:
+    if not is_inside(name):
         raise InputError(f"{archive}: {name!r} would be written outside of its folder; not unpacked")
-    return path
+    return name.replace("\\", "/")
 
 
 def _write(archive: Path, source: IO[bytes], target: Path, size: int) -> None:
