@@ -3,9 +3,10 @@
     python -m tests.benchmarks.attacks
 
 The victim is the hardened model of the first cell of the grid; the clips are some that it gets right, of all folds.
-The last line is `attacks ratio R`: clips a second of targeted BIM, 20 steps in a budget that fools about half of them,
-ours over Foolbox's, the median of some rounds. Before it stand the same in a budget that fools few, and, first of all,
-for the cost of each clip: our search against a sweep over `epsilons` of equal resolution.
+The last line is `attacks ratio R`: clips a second of targeted BIM, 20 steps in a budget that fools nine in ten of them,
+which is what attacks are tuned to; ours over Foolbox's, the median of some rounds. Before it stand the same in smaller
+budgets, where fewer clips are done early and leave the batch, and, first of all, for the cost of each clip: our search
+against a sweep over `epsilons` of equal resolution.
 
 Raises:
     AssertionError: the two do not fool the same share of the clips, so that their speeds cannot be compared.
@@ -31,8 +32,8 @@ from stages.trials import Trial
 STEPS = 20
 REL_STEPSIZE = 0.2
 """Foolbox's default."""
-MULTIPLES = (4, 7)
-"""Of `attack.eps`: few of the clips are fooled, and about half (of a weaker model: more, and faster)."""
+MULTIPLES = (4, 7, 14)
+"""Of `attack.eps`: few of the clips are fooled, about half, and more than nine in ten (of a weaker model: more)."""
 CLIPS = 96
 SWEPT_CLIPS = 8
 ROUNDS = 3
