@@ -39,7 +39,7 @@ def main(representation: str, architecture: str, fold: str, victim: str, attack:
     }
     test = crafting.case(model, trial.store, trial.split.test, trial.seed)
     # What is fooled within the budget is then known exactly, not to the tolerance.
-    search = settings.search.model_copy(update={"start": settings.eps})
+    search = settings.search.around(settings.eps)
     with crafting.attacked(test, begins, model, tuned.attack, search, what, attributes) as found:
         if processes.is_first():
             timed = replace(found, attributes={**attributes, "seconds": time.perf_counter() - start})

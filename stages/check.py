@@ -1,11 +1,11 @@
 """Checks the whole of params.yaml, every section against the class that it configures, before any work starts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from types import ModuleType
 
 from stages import architectures, attacks, console, datasets, defenses, params, plugins, representations
 from stages.attacks import AttackParams
-from stages.attacks.transfer import Transfer
 from stages.audio import AudioParams
 from stages.augmentation import AugmentationParams
 from stages.compute import ComputeParams
@@ -40,13 +40,24 @@ LOADERS: dict[str, Callable[[str], object]] = {
     "defenses": defenses.load,
 }
 
+KINDS = {
+    "dataset.name": datasets,
+    "grid.representation": representations,
+    "grid.architecture": architectures,
+    "grid.attack": attacks,
+    "attacks.transfer.architecture": architectures,
+    "craft.attack": attacks,
+    "harden.method": defenses,
+}
+"""What each key names one of, or several."""
+
 
 def main() -> None:
     """Report every wrong key of params.yaml at once."""
     checks: list[Callable[[], object]] = [_sections]
     checks += [partial(params.read, section, schema) for section, schema in SCHEMAS.items()]
     checks += [partial(load, name) for section, load in LOADERS.items() for name in params.value(section)]
-    checks += [_names]
+    checks += _mentioned()
     if problems := [message for check in checks if (message := _problem(check))]:
         raise InputError("\n".join(dict.fromkeys(problems)))
 
@@ -66,18 +77,24 @@ def _sections() -> None:
             raise InputError(f"{params.FILE}: {section}: unknown key; the keys here are: {', '.join(sorted(known))}")
 
 
-def _names() -> None:
-    """Every name that the parameters mention is that of a file."""
-    grid: GridParams = params.read("grid", GridParams)
-    datasets.load(params.read("dataset", SourceParams).name)
-    defenses.load(params.read("harden", HardenParams).method)
-    attacks.load(params.read("craft", CraftParams).attack)
-    for name in grid.representation:
-        representations.load(name)
-    for name in [*grid.architecture, params.read("attacks.transfer", Transfer).architecture]:
-        plugins.module(architectures.__name__, name)
-    for name in grid.attack:
-        attacks.load(name)
+def _mentioned() -> Iterator[Callable[[], object]]:
+    """A check of each name that the parameters mention: it is that of a file, which has its parameters."""
+    for key, kind in KINDS.items():
+        try:
+            found = params.value(key)
+        except InputError:
+            continue  # the section's own check tells it
+        for name in found if isinstance(found, list) else [found]:
+            yield partial(_known, key, kind, name)
+
+
+def _known(key: str, kind: ModuleType, name: str) -> None:
+    try:
+        plugins.module(kind.__name__, name)
+    except InputError as error:
+        raise InputError(f"{params.FILE}: {key}: {error}") from error
+    if load := LOADERS.get(kind.__name__.rpartition(".")[2]):
+        load(name)
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def attacked(
     case, attack, clips = processes.of_first((case, attack, case.clips(starts=starts)))
     settings = (*attack.made_from, search, victim.model, repr(enough))
     with resumption.scratch(what, *settings, clips.images, clips.targets, clips.seeds, clips.starts) as scratch:
-        found = _found(clips, victim, attack, search, Progress(what, len(clips)), enough, scratch)
+        found = _found(clips, victim, attack, search, what, enough, scratch)
         yield _measured(case, found, victim, attack, attributes)
 
 
@@ -147,15 +147,14 @@ def _found(
     victim: Victim,
     attack: Attack,
     search: SearchParams,
-    progress: Progress,
+    what: str,
     enough: float,
     scratch: Scratch,
 ) -> Found:
     """The cheapest examples, shard by shard, those that a killed run left in the scratch first."""
     kept = processes.of_first(scratch.read())
     found = Found(**kept) if kept else Found.nothing(clips[torch.arange(0)])
-    if processes.is_first():
-        progress.add(len(found.cost))
+    progress = Progress(what, len(clips), done=len(found.cost))
     while (done := len(found.cost)) < len(clips):
         begin = done + processes.rank() * SHARD
         rows = torch.arange(len(clips))[begin : begin + SHARD]

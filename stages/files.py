@@ -11,17 +11,18 @@ from stages.console import InputError
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, writer: str = "") -> Iterator[Path]:
     """Give a temporary path beside `target`, renamed to it if the block succeeds and removed if not.
 
     Args:
         target: the file or folder to write; its parent is made, an older version is replaced.
+        writer: goes into the temporary name, where several may write the target at once.
 
     Raises:
         InputError: the disk is full.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
+    partial = target.with_name(f".{target.name}{writer}.partial")
     remove(partial)
     try:
         with disk(target):

@@ -114,7 +114,9 @@ def main(representation: str, architecture: str, fold: str) -> None:
     exists = torch.from_numpy(crafted.success)
     hardening = Hardening(defense, torch.from_numpy(crafted.adversarial), exists, settings, lesson)
     judge, validation = judge_of(defense, settings.probe, trial), trial.clips(trial.split.validation)
-    made_from = (*lesson.made_from, *validation, model, settings, defense, hardening.crafted, exists)
+    # The judge's targets are drawn for the names of its clips.
+    judged = "\0".join(trial.store.clips[trial.split.validation])
+    made_from = (*lesson.made_from, *validation, judged, model, settings, defense, hardening.crafted, exists)
     watch = curves.collapsed if defense.single_step else learning.never
     with resumption.scratch(trial.cell.stage("harden"), *made_from) as scratch:
         record = Record(f"harden {trial.cell}", trial.cell.curve("hardened"), scratch)

@@ -40,14 +40,15 @@ class Scratch:
             return None
         try:
             state: State = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, UnpicklingError, OSError) as error:
+        except (RuntimeError, EOFError, UnpicklingError, OSError, ValueError, LookupError, TypeError) as error:
             say(f"{self.path} is damaged ({error}): it starts anew")
             return None
         return state
 
     def write(self, state: State) -> None:
         """Keep a state in place of the last one, whole or not at all."""
-        with files.replacing(self.path) as partial, partial.open("wb") as file:
+        # Runs that share a folder may do the same work at once: they write the same, and the last one holds.
+        with files.replacing(self.path, writer=f".{os.getpid()}") as partial, partial.open("wb") as file:
             torch.save(state, file)
 
 

@@ -15,7 +15,7 @@ class Tuning:
     """What it took to reach the fooling rate asked for, on validation clips."""
 
     attack: Attack
-    """The weakest on its ladder that fools as many as the strongest one tried."""
+    """The first on its ladder that reaches the rate, or else the weakest that fools as many as the strongest tried."""
     ceiling: float
     """Share of the validation clips that it fools at some size; 0 if it was not tried."""
     doublings: int
@@ -42,8 +42,9 @@ def tune(attack: Attack, victim: Victim, clips: Clips, params: AttackParams) -> 
             break
         rungs.append(rungs[-1].stronger())
         ceilings.append(_ceiling(rungs[-1], victim, clips, params))
-    best = next(rung for rung, ceiling in enumerate(ceilings) if ceiling > max(ceilings) - GAIN)
-    reached = ceilings[best] >= params.fooling_rate
+    reached = ceilings[-1] >= params.fooling_rate
+    alike = max(ceilings) - GAIN
+    best = len(rungs) - 1 if reached else next(rung for rung, ceiling in enumerate(ceilings) if ceiling > alike)
     converged = reached or _at_its_end(rungs[-1], ceilings)
     return Tuning(rungs[best], ceilings[best], best, len(clips), reached, converged)
 

@@ -21,6 +21,7 @@ from stages.attacks._fixed_budget import FixedBudget
 from stages.attacks._gradients import logit_slopes, probability_slopes
 from stages.attacks._iterative import Iterative, OneStep
 from stages.attacks._minimum_norm import MinimumNorm
+from stages.attacks.bim import BIM
 from stages.attacks.fgsm import FGSM
 from stages.attacks.jsma import Rule, SaliencyMapAttack
 from stages.attacks.pgd import PGD
@@ -472,6 +473,33 @@ def test_a_share_that_is_just_reached_is_reached(compute: ComputeParams) -> None
     settings = AttackParams(eps=0.02, fooling_rate=0.9, tuning_clips=20, doublings=3, search=SEARCH)
     tuned = tuning.tune(Timid(effort=1, ladder={"effort": 2}), victim, towards(victim, images, 1), settings)
     assert (tuned.ceiling, tuned.reached, tuned.doublings) == (0.9, True, 0)
+
+
+class Stepwise(Timid):
+    """Fools 179 of 200 clips, and once it is stronger 180: 0.895 and 0.9."""
+
+    def examples(self, model: object, clips: Clips) -> Tried:  # noqa: ARG002 - the interface
+        fooled = clips.images.amax((1, 2, 3), keepdim=True) <= 0.1 * self.effort
+        return Tried.alike(torch.where(fooled, 1.0, clips.images), 1)
+
+
+def test_the_rung_that_reaches_the_rate_is_taken_however_little_it_gained(compute: ComputeParams) -> None:
+    victim = Victim(Linear(), compute)
+    images = torch.tensor([0.05] * 179 + [0.15] + [0.25] * 20)[:, None, None, None].expand(-1, 1, 8, 8).clone()
+    settings = AttackParams(eps=0.02, fooling_rate=0.9, tuning_clips=200, doublings=3, search=SEARCH)
+    tuned = tuning.tune(Stepwise(effort=1, ladder={"effort": 2}), victim, towards(victim, images, 1), settings)
+    assert (tuned.ceiling, tuned.reached, tuned.doublings) == (0.9, True, 1)
+
+
+def test_a_budget_is_tried_on_every_clip_even_below_the_smallest_one_searched(compute: ComputeParams) -> None:
+    victim = Victim(Linear(), compute)
+    levels = torch.linspace(0.305, 0.495, 20)[:, None, None, None].expand(-1, 1, 8, 8).clone()
+    near = towards(victim, levels, 1)
+    found = Found.nothing(near)
+    found.keep_better(torch.arange(20), levels + 0.3, torch.full((20,), 0.3))
+    search = SEARCH.model_copy(update={"smallest": 0.5}).around(0.1)
+    BIM(steps=10, rel_stepsize=0.2, ladder={}).improve(found, victim, near, search, enough=1)
+    assert int((found.cost <= 0.1).sum()) == 10
 
 
 class Untouchable(MinimumNorm):

@@ -75,6 +75,22 @@ def test_bad_parameters_get_one_clear_error(folder: Path, old: str, new: str, me
         check.main()
 
 
+def test_every_wrong_name_is_told_with_its_key(folder: Path) -> None:
+    change(folder, "[resnet56]", "[resnet57]")
+    change(folder, "[fgsm, bim, jsma, deepfool", "[fgsn, bimm, jsma, deepfool")
+    change(folder, "method: pgd", "method: pdg")
+    with pytest.raises(InputError) as error:
+        check.main()
+    wrong = (
+        ("grid.architecture", "resnet57"),
+        ("grid.attack", "fgsn"),
+        ("grid.attack", "bimm"),
+        ("harden.method", "pdg"),
+    )
+    for key, name in wrong:
+        assert f"params.yaml: {key}: unknown name {name!r} among the" in str(error.value)
+
+
 def test_every_problem_is_reported_at_once(folder: Path) -> None:
     change(folder, "  epochs: 40 ", "  epochs: 0 ")
     change(folder, "[resnet56]", "[resnet65]")

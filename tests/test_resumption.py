@@ -139,6 +139,16 @@ def test_scratch_is_removed_on_success_and_kept_on_failure(tmp_path: Path, monke
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+def test_runs_that_do_the_same_work_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    kept = Scratch(tmp_path / "run.pt")
+    write = "import sys, pathlib; from stages.resumption import Scratch; s = Scratch(pathlib.Path(sys.argv[1]))\n"
+    write += "for epoch in range(200): s.write({'epoch': epoch})"
+    runs = [subprocess.Popen([sys.executable, "-c", write, str(kept.path)]) for _ in range(2)]
+    assert [run.wait() for run in runs] == [0, 0]
+    assert kept.read() == {"epoch": 199}
+    assert list(tmp_path.iterdir()) == [kept.path]
+
+
 def test_a_damaged_scratch_file_is_not_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = Scratch(tmp_path / "run.pt")
     kept.write({"weights": torch.ones(1000)})

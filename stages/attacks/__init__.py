@@ -30,6 +30,10 @@ class SearchParams(Parameters):
     factor: Annotated[Number, Field(gt=1, le=100)]
     tolerance: Annotated[Number, Field(ge=0.001, le=10)]
 
+    def around(self, budget: float) -> "SearchParams":
+        """The search that tries this budget first, on every clip."""
+        return self.model_copy(update={"start": budget, "smallest": min(self.smallest, budget)})
+
     def at_any_price(self) -> "SearchParams":
         """The search that ends with the first budget that fools, whatever smaller one may do."""
         return self.model_copy(update={"smallest": self.start, "tolerance": self.factor})
