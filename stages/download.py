@@ -41,7 +41,8 @@ def main() -> None:
     with files.replacing(paths.AUDIO) as folder, joblib.parallel_config(n_jobs=compute.processes):
         folder.mkdir(parents=True)
         collected = dataset.collect(source.source, seed, folder)
-        refuse_few(collected.clips)
+        if collected.clips or not collected.rejected:
+            refuse_few(collected.clips)
         refuse_split_groups(collected.clips)
         durations, unreadable = listen(collected.clips, folder.absolute())
         rejected = {**collected.rejected, **unreadable}

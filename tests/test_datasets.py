@@ -111,6 +111,17 @@ def test_a_table_of_your_own_in_an_archive(tmp_path: Path, audio: Path) -> None:
     assert [(clip.label, clip.fold) for clip in collected.clips] == [("cat", 1), ("dog", 2)]
 
 
+@pytest.mark.parametrize("packed", [lambda root: root.parent, zipped, tarred], ids=["folder", "zip", "tar"])
+def test_folders_of_classes_in_a_single_folder(tmp_path: Path, packed: object, audio: Path) -> None:
+    sounds = tmp_path / "packed/sounds"
+    for name in ("cat/a.wav", "cat/b.wav", "dog/deep/a.wav", "dog/b.wav"):
+        write_sound(sounds / name)
+    collected = Folder(folds=2).collect(str(packed(sounds)), 0, audio)  # type: ignore[operator]
+    assert not collected.rejected
+    assert [clip.label for clip in collected.clips] == ["cat", "cat", "dog", "dog"]
+    assert all((audio / clip.path).is_file() for clip in collected.clips)
+
+
 def test_esc50s_layout(esc50: Path, audio: Path) -> None:
     assert ESC10().collect(str(esc50), 0, audio).clips == [Clip("dog/1-1-A-0.wav", "dog", 1, "1")]
     (other := audio.parent / "other").mkdir()
@@ -337,6 +348,16 @@ def test_bad_clips_are_named_and_nothing_is_left_behind(folder: Path, esc10: Pat
     assert not paths.CLIPS.exists()
     assert list(paths.RAW.iterdir()) == []
     assert len(list((esc10 / "001 - Dog bark").iterdir())) == 8
+
+
+def test_where_no_clip_can_be_used_it_says_why(folder: Path, esc50: Path) -> None:
+    set_source(folder, "esc50", esc50)
+    for sound in (esc50 / "audio").iterdir():
+        sound.unlink()
+    with pytest.raises(
+        InputError, match=r"2 of 2 clips cannot be used, .*\n.*: is named by the dataset but is not there"
+    ):
+        download.main()
 
 
 def test_bad_clips_may_be_left_out(folder: Path, esc10: Path) -> None:

@@ -53,7 +53,8 @@ def repository(folder: Path) -> Path:
     for name in ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "data").mkdir()
-    (folder / "data/source").write_text(sources.NOTHING, encoding="utf-8")
+    for name in ("source", sources.NOTHING):
+        shutil.copy(ROOT / "data" / name, folder / "data" / name, follow_symlinks=False)
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "config", "user.email", "tests@example.invalid")
     run(folder, "git", "config", "user.name", "tests")
@@ -195,11 +196,31 @@ def test_bad_words_are_one_clear_error(project: Path, words: list[str], message:
     assert "Traceback" not in done.stderr
 
 
-def test_a_change_of_the_source_is_noticed(tmp_path: Path) -> None:
-    project, mine = repository(tmp_path / "project"), tmp_path / "mine"
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A folder of four clips of two classes."""
+    mine = tmp_path / "mine"
     for index in range(4):
         (mine / "ab"[index % 2]).mkdir(parents=True, exist_ok=True)
         soundfile.write(mine / "ab"[index % 2] / f"{index}.wav", np.sin(np.arange(800) * (index + 1)), 8000)
+    return mine
+
+
+def test_experiments_in_a_row_leave_the_source_as_it_is(tmp_path: Path, mine: Path) -> None:
+    """DVC puts tracked files back before each: it must not write one through the link to the source."""
+    project = repository(tmp_path / "project")
+    archive = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", mine))
+    whole = archive.read_bytes()
+    for source, seed in ((mine, 1), (archive, 2), (archive, 3)):
+        settings = {"dataset.name": "folder", "dataset.source": str(source), "datasets.folder.folds": "2"}
+        run(project, "dvc", "exp", "run", *override({**settings, "seed": str(seed)}), "download")
+        assert archive.read_bytes() == whole
+        assert sum(path.is_file() for path in mine.rglob("*")) == 4
+        assert run(project, "git", "stash", "list") == ""
+
+
+def test_a_change_of_the_source_is_noticed(tmp_path: Path, mine: Path) -> None:
+    project = repository(tmp_path / "project")
     settings = {"dataset.name": "folder", "dataset.source": str(mine), "datasets.folder.folds": "2"}
     run(project, "dvc", "exp", "run", *override(settings), "download")
     assert "up to date" in run(project, "dvc", "status", "download")

@@ -29,7 +29,7 @@ class Folder(Recordings):
     def find(self, root: Path, seed: int) -> dict[Clip, Path]:
         """The clips of the table, or of the folders."""
         table = _table(root)
-        top = root if table is None else table.parent
+        top = _top(root) if table is None else table.parent
         rows = _walk(root) if table is None else _read(table)
         if rows.empty:
             raise InputError(f"dataset.source: {root} holds no clips: neither a CSV file nor folders with sound files")

@@ -11,7 +11,8 @@ from stages.fetching import archives, downloads, publications
 from stages.fetching.archives import DamagedError
 from stages.fetching.publications import Publication
 
-NOTHING = "dataset.source is no folder or archive on this machine\n"
+NOTHING = ".none"
+"""A note beside data/source, which is a link to it where `dataset.source` is no folder or archive of this machine."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,13 @@ def _watched(path: Path) -> Path:
 
 
 def watch(source: str) -> None:
-    """Let DVC see the source: data/source becomes a link to it, or a note where it is none of this machine.
+    """Let DVC see the source: data/source becomes a link to it, or to a note where it is none of this machine.
 
-    DVC follows the link, so a change in a local folder or archive makes `download` run again.
+    DVC follows the link, so a change in a local folder or archive makes `download` run again. It is always a link: a
+    file in its place, as git keeps it, would be written through the link, over the source, by `dvc exp run`.
     """
     path = Path(source).expanduser()
     local = bool(source) and not downloads.is_address(source) and path.exists()
     paths.SOURCE.parent.mkdir(parents=True, exist_ok=True)
     files.remove(paths.SOURCE)
-    if local:
-        paths.SOURCE.symlink_to(_watched(path))
-    else:
-        paths.SOURCE.write_text(NOTHING, encoding="utf-8")
+    paths.SOURCE.symlink_to(_watched(path) if local else NOTHING)
