@@ -83,7 +83,8 @@ def _mentioned() -> Iterator[Callable[[], object]]:
         try:
             found = params.value(key)
         except InputError:
-            continue  # the section's own check tells it
+            yield partial(params.value, key)
+            continue
         for name in found if isinstance(found, list) else [found]:
             yield partial(_known, key, kind, name)
 

@@ -55,6 +55,7 @@ def test_the_repositorys_own_parameters_pass() -> None:
             "architecture: alexnett ",
             "unknown name 'alexnett' among the architectures; there are: alexnet,",
         ),
+        ("  transfer:", "  transferred:", "attacks.transfer: missing key; the keys here are: bim, boundary"),
         ("method: pgd", "method: pdg", "unknown name 'pdg' among the defenses; there are: augment, fast, free, mart"),
         (
             "name: synthetic",
