@@ -1,50 +1,43 @@
-"""Stage `attack`: the cheapest adversarial example of every test clip, by one attack on one victim."""
+"""Stage `attack`: the cheapest adversarial example of every test clip, by one attack on one model."""
 
-import time
-from dataclasses import replace
+from stages import attacks
+from stages.attacks.base import AttackParams
+from stages.attacks.base.prepare import attacked_clips
+from stages.attacks.base.run import AttackRun
+from stages.attacks.base.tuning import tune
+from stages.core import cli, params
+from stages.models import distributed
+from stages.models.cell import load_cell
+from stages.stores import provenance
+from stages.stores.adversarial import write_adversarial
 
-from stages import attacks, console, crafting, params, processes, stores, trials, tuning
-from stages.attacks import AttackParams
 
-
-def main(representation: str, architecture: str, fold: str, victim: str, attack: str) -> None:
-    """Write the adversarial store of the test clips."""
-    settings: AttackParams = params.read("attack", AttackParams)
-    trial = trials.begin(representation, architecture, fold)
-    processes.join(trial.compute)
-    model = trial.victim(victim)
-    start = time.perf_counter()
-    weak = attacks.load(attack).prepared(trial)
-    begins = crafting.starts(weak, model, trial.store, trial.split.train)
-    validation = crafting.case(model, trial.store, trial.split.validation, trial.seed)
-    # By every process alike: its few clips hardly make more than one shard, and each rung waits for the one below.
-    tuned = tuning.tune(weak, model, validation.clips(settings.tuning_clips, begins), settings)
-    what = f"{attack} on the {victim} model, {trial.cell}"
-    if tuned.clips and processes.is_first():
-        fooled = f"{tuned.ceiling:.1%} of {tuned.clips} validation clips fooled"
-        console.say(f"{what}: {fooled}, {tuned.doublings} doublings")
-    attributes = {
-        "attack": attack,
-        "parameters": tuned.attack.model_dump_json(),
-        "tuning_ceiling": tuned.ceiling,
-        "tuning_clips": tuned.clips,
-        "doublings": tuned.doublings,
-        "reached": tuned.reached,
-        "converged": tuned.converged,
-        "victim": victim,
-        "eps": settings.eps,
-        "norm": tuned.attack.norm,
-        "knowledge": tuned.attack.knowledge,
-        "paper": tuned.attack.paper,
-    }
-    test = crafting.case(model, trial.store, trial.split.test, trial.seed)
-    # What is fooled within the budget is then known exactly, not to the tolerance.
-    search = settings.search.around(settings.eps)
-    with crafting.attacked(test, begins, model, tuned.attack, search, what, attributes) as found:
-        if processes.is_first():
-            timed = replace(found, attributes={**attributes, "seconds": time.perf_counter() - start})
-            stores.write_adversarial(trial.cell.attack(victim, attack), timed)
+def main(representation: str, architecture: str, fold: str, model: str, attack: str) -> None:
+    """Tune the attack on validation clips, run it on the test clips, and write the adversarial store."""
+    settings = params.read("attack", AttackParams)
+    weakest = attacks.load(attack)
+    cell = load_cell(representation, architecture, fold)
+    distributed.join(cell.compute)
+    victim = cell.victim(model)
+    what = f"{attack} on the {model} model, {cell.paths}"
+    # By every process alike: its few clips hardly make more than one shard, and each level waits for the one below.
+    validation = attacked_clips(cell, victim, weakest, cell.split.validation).eligible_only()
+    tuning = tune(weakest, victim, validation.subsample(settings.tuning_clips), settings)
+    tuning.tell(what)
+    run = AttackRun(
+        what=what,
+        victim=victim,
+        inputs=attacked_clips(cell, victim, weakest, cell.split.test),
+        attack=tuning.attack,
+        # What is fooled within the budget is then known exactly, not to the tolerance.
+        search=settings.search.starting_at(settings.eps),
+    )
+    facts = {"victim": model, "eps": settings.eps, **provenance.of_attack(attack), **tuning.facts}
+    found = run.adversarial(facts)
+    if distributed.is_main_process():
+        write_adversarial(cell.paths.attack(model, attack), found)
+    run.done()
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main, *cli.CELL, "model", "attack")

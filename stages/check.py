@@ -2,29 +2,26 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import ModuleType
 
-from stages import architectures, attacks, console, datasets, defenses, params, plugins, representations
-from stages.attacks import AttackParams
-from stages.audio import AudioParams
-from stages.augmentation import AugmentationParams
-from stages.compute import ComputeParams
-from stages.console import InputError
-from stages.craft import CraftParams
-from stages.download import SourceParams
-from stages.features import FeaturesParams
-from stages.grid import GridParams
-from stages.harden import HardenParams
-from stages.lessons import LearningParams
-from stages.report import ReportParams
+from stages import attacks, datasets, defenses, representations
+from stages.attacks.base import AttackParams, CraftParams
+from stages.audio.decoding import AudioParams
+from stages.core import cli, params, plugins
+from stages.core.compute import ComputeParams
+from stages.core.errors import InputError
+from stages.core.grid import GridParams
+from stages.datasets.base.validation import DatasetParams
+from stages.defenses.base.objective import HardenParams
+from stages.reporting.report_files import ReportParams
+from stages.representations.base.extraction import FeaturesParams
+from stages.training.batches import TrainParams
 
 SCHEMAS = {
     "seed": params.Seed,
-    "dataset": SourceParams,
+    "dataset": DatasetParams,
     "audio": AudioParams,
     "features": FeaturesParams,
-    "train": LearningParams,
-    "augmentation": AugmentationParams,
+    "train": TrainParams,
     "attack": AttackParams,
     "craft": CraftParams,
     "harden": HardenParams,
@@ -39,15 +36,15 @@ LOADERS: dict[str, Callable[[str], object]] = {
     "attacks": attacks.load,
     "defenses": defenses.load,
 }
+"""Sections with a part for each plug-in."""
 
 KINDS = {
-    "dataset.name": datasets,
-    "grid.representation": representations,
-    "grid.architecture": architectures,
-    "grid.attack": attacks,
-    "attacks.transfer.architecture": architectures,
-    "craft.attack": attacks,
-    "harden.method": defenses,
+    "dataset.name": "datasets",
+    "grid.representation": "representations",
+    "grid.architecture": "architectures",
+    "grid.attack": "attacks",
+    "craft.attack": "attacks",
+    "harden.method": "defenses",
 }
 """What each key names one of, or several."""
 
@@ -55,7 +52,7 @@ KINDS = {
 def main() -> None:
     """Report every wrong key of params.yaml at once."""
     checks: list[Callable[[], object]] = [_sections]
-    checks += [partial(params.read, section, schema) for section, schema in SCHEMAS.items()]
+    checks += [partial(params.validate, section, schema) for section, schema in SCHEMAS.items()]
     checks += [partial(load, name) for section, load in LOADERS.items() for name in params.value(section)]
     checks += _mentioned()
     if problems := [message for check in checks if (message := _problem(check))]:
@@ -89,14 +86,14 @@ def _mentioned() -> Iterator[Callable[[], object]]:
             yield partial(_known, key, kind, name)
 
 
-def _known(key: str, kind: ModuleType, name: str) -> None:
+def _known(key: str, kind: str, name: str) -> None:
     try:
-        plugins.module(kind.__name__, name)
+        plugins.module(f"stages.{kind}", name)
     except InputError as error:
         raise InputError(f"{params.FILE}: {key}: {error}") from error
-    if load := LOADERS.get(kind.__name__.rpartition(".")[2]):
+    if load := LOADERS.get(kind):
         load(name)
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main)

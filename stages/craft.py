@@ -1,47 +1,41 @@
 """Stage `craft`: the targeted adversarial training set of a cell."""
 
-from typing import Annotated
-
-from pydantic import Field
-
-from stages import attacks, console, crafting, params, processes, stores, trials
-from stages.attacks import SearchParams
-from stages.params import Name, Number, Parameters
-
-
-class CraftParams(Parameters):
-    """With which attack, and how far."""
-
-    attack: Name
-    fooling_rate: Annotated[Number, Field(gt=0, le=1)]
-    search: SearchParams
+from stages import attacks
+from stages.attacks.base import CraftParams
+from stages.attacks.base.prepare import attacked_clips
+from stages.attacks.base.run import AttackRun
+from stages.core import cli, params
+from stages.core.progress import log
+from stages.models import distributed
+from stages.models.cell import load_cell
+from stages.stores import provenance
+from stages.stores.adversarial import write_adversarial
 
 
 def main(representation: str, architecture: str, fold: str) -> None:
     """Write training.h5: the training clips, and examples that fool the baseline on enough of them."""
-    settings: CraftParams = params.read("craft", CraftParams)
-    trial = trials.begin(representation, architecture, fold)
-    processes.join(trial.compute)
-    attack = attacks.load(settings.attack).prepared(trial)
-    victim = trial.victim("baseline")
-    attributes = {
-        "attack": settings.attack,
-        "parameters": attack.model_dump_json(),
-        "victim": "baseline",
-        "eps": settings.search.start,
-        "norm": attack.norm,
-    }
-    training = crafting.case(victim, trial.store, trial.split.train, trial.seed)
-    what = f"crafting by {settings.attack}, {trial.cell}"
-    begins = crafting.starts(attack, victim, trial.store, trial.split.train)
-    with crafting.attacked(
-        training, begins, victim, attack, settings.search, what, attributes, settings.fooling_rate
-    ) as crafted:
-        if processes.is_first():
-            fooled = crafted.success.sum() / max(crafted.eligible.sum(), 1)
-            console.say(f"{trial.cell}: {fooled:.1%} of {crafted.eligible.sum()} eligible training clips fooled")
-            stores.write_adversarial(trial.cell.crafted(), crafted)
+    settings = params.read("craft", CraftParams)
+    attack = attacks.load(settings.attack)
+    cell = load_cell(representation, architecture, fold)
+    distributed.join(cell.compute)
+    victim = cell.victim("baseline")
+    run = AttackRun(
+        what=f"crafting by {settings.attack}, {cell.paths}",
+        victim=victim,
+        inputs=attacked_clips(cell, victim, attack, cell.split.train),
+        attack=attack,
+        search=settings.search,
+        stop_at_success_rate=settings.fooling_rate,
+    )
+    crafted = run.adversarial(
+        {"victim": "baseline", "eps": settings.search.start, **provenance.of_attack(settings.attack), **attack.facts}
+    )
+    if distributed.is_main_process():
+        fooled = crafted.success.sum() / max(crafted.eligible.sum(), 1)
+        log(f"{cell.paths}: {fooled:.1%} of {crafted.eligible.sum()} eligible training clips fooled")
+        write_adversarial(cell.paths.crafted(), crafted)
+    run.done()
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main, *cli.CELL)

@@ -1,15 +1,17 @@
 """Stage `train`: the baseline model of a cell."""
 
-from stages import baselines, checkpoints, console, processes, trials
+from stages.core import cli, params
+from stages.models.cell import load_cell
+from stages.training.baseline import train_baseline
+from stages.training.batches import TrainParams
 
 
 def main(representation: str, architecture: str, fold: str) -> None:
-    """Write the baseline's weights and its training curve."""
-    trial = trials.begin(representation, architecture, fold)
-    with baselines.trained(trial, trial.cell.stage("train"), trial.cell.curve("baseline")) as (model, facts):
-        if processes.is_first():
-            checkpoints.write(trial.cell.model("baseline"), model, trial.card, facts)
+    """Write the baseline's weights and its training history."""
+    recipe = params.read("train", TrainParams)
+    cell = load_cell(representation, architecture, fold)
+    train_baseline(cell, recipe).write(cell.paths.model("baseline"), cell.card)
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main, *cli.CELL)

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from stages import params, robustness
-from stages.audio import AudioParams, Waveform, load
-from stages.compute import ComputeParams
-from stages.stores import Adversarial, Features
+from stages.audio.decoding import AudioParams, Waveform, load
+from stages.core import params
+from stages.core.compute import ComputeParams
+from stages.stores import perturbations
+from stages.stores.adversarial import Adversarial
+from stages.stores.features import Features
 
 ROOT = Path(__file__).parent.parent
 
@@ -79,7 +81,7 @@ def attack_store(costs: list[float], clips: int = 6) -> Adversarial:
     success = np.isfinite(cost)
     clean = np.full((clips, 1, 8, 8), 0.5, np.float32)
     adversarial = clean + np.where(success, cost, 0)[:, None, None, None].astype(np.float32)
-    sizes = robustness.sizes(clean, adversarial)
+    sizes = perturbations.sizes(clean, adversarial)
     return Adversarial(
         clip=np.array([f"clip{i}" for i in range(clips)]),
         label=np.zeros(clips, np.int64),

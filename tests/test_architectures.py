@@ -5,10 +5,12 @@ import torch
 from torch import nn
 from torch.fx.experimental.optimization import fuse
 
-from stages import architectures, checkpoints, plugins
-from stages.compute import ComputeParams
-from stages.console import InputError
-from stages.prediction import Victim
+from stages import architectures
+from stages.core import plugins
+from stages.core.compute import ComputeParams
+from stages.core.errors import InputError
+from stages.models import checkpoints
+from stages.models.victim import Victim
 
 NETWORKS = plugins.names("stages.architectures")
 SMALL = (1, 32, 32)

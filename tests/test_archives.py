@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.console import InputError
-from stages.fetching import archives
+from stages.core.errors import InputError
+from stages.datasets.base import archives
 
 
 def zipped(path: Path, files: dict[str, bytes], mode: int = 0o644 | stat.S_IFREG) -> Path:

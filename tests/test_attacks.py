@@ -11,29 +11,42 @@ import numpy as np
 import pytest
 import torch
 from foolbox import PyTorchModel
+from stages.attacks.base.descent import LinfDescent
+from stages.attacks.transfer import Transfer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages import attacks, crafting, params, plugins, robustness, tuning
-from stages.attacks import Attack, AttackParams, Clips, Found, Knowledge, Norm, SearchParams, Tried
-from stages.attacks._descent import LinfDescent
-from stages.attacks._fixed_budget import FixedBudget
-from stages.attacks._gradients import logit_slopes, probability_slopes
-from stages.attacks._iterative import Iterative, OneStep
-from stages.attacks._minimum_norm import MinimumNorm
+from stages import attacks
+from stages.attacks.base import (
+    Attack,
+    AttackParams,
+    AttackResult,
+    Candidates,
+    Clips,
+    Knowledge,
+    Norm,
+    SearchParams,
+    run,
+    tuning,
+)
+from stages.attacks.base.fixed_budget import FixedBudget
+from stages.attacks.base.gradients import logit_slopes, probability_slopes
+from stages.attacks.base.linf import Iterative, OneStep
+from stages.attacks.base.minimum_norm import MinimumNorm
+from stages.attacks.base.run import NO_STARTING_POINTS, Case, StartingPoints
 from stages.attacks.bim import BIM
 from stages.attacks.fgsm import FGSM
 from stages.attacks.jsma import Rule, SaliencyMapAttack
 from stages.attacks.pgd import PGD
-from stages.attacks.transfer import Transfer
-from stages.compute import ComputeParams
-from stages.console import InputError
-from stages.crafting import NO_STARTS, Case, Starts
-from stages.folds import Split
-from stages.paths import Cell
-from stages.prediction import Victim
-from stages.stores import Adversarial
-from stages.trials import Trial
+from stages.core import params, plugins
+from stages.core.compute import ComputeParams
+from stages.core.errors import InputError
+from stages.core.paths import CellPaths
+from stages.models.cell import Cell
+from stages.models.victim import Victim
+from stages.stores import perturbations
+from stages.stores.adversarial import Adversarial
+from stages.stores.splits import Split
 from tests.conftest import store
 
 A = TypeVar("A", bound=Attack)
@@ -94,7 +107,7 @@ def towards(victim: Victim, images: Tensor, target: int, starts: Tensor | None =
     targets = torch.full((len(images),), target)
     pool = images[:0] if starts is None else starts
     labels = victim.predict(pool) if len(pool) else torch.zeros(0, dtype=torch.int64)
-    return Clips(images, targets, torch.arange(len(images)), Starts(pool, labels).nearest(images, targets))
+    return Clips(images, targets, torch.arange(len(images)), StartingPoints(pool, labels).nearest(images, targets))
 
 
 def clips(victim: Victim, rng: np.random.Generator, count: int = 20, dtype: torch.dtype = torch.float32) -> Clips:
@@ -115,8 +128,8 @@ def ready(attack: A, victim: Victim) -> A:
     return attack.through(victim.model) if isinstance(attack, Transfer) else attack
 
 
-def attacked(case: Case, starts: Starts, victim: Victim, attack: Attack) -> Adversarial:
-    with crafting.attacked(case, starts, victim, attack, SEARCH, "attack", {}) as found:
+def attacked(case: Case, starts: StartingPoints, victim: Victim, attack: Attack) -> Adversarial:
+    with run.attacked(case, starts, victim, attack, SEARCH, "attack", {}) as found:
         return found
 
 
@@ -129,15 +142,15 @@ def test_examples_are_in_bounds_and_measured(attack: Attack, rng: np.random.Gene
     made = store(rng, clips=16)
     predicted = victim.predict(torch.from_numpy(made.features)).numpy()
     made = replace(made, labels=np.where(np.arange(16) < 12, predicted, (predicted + 1) % 3))
-    case = crafting.case(victim, made, np.arange(16), seed=0)
-    starts = crafting.starts(attack, victim, made, np.arange(16))
+    case = run.case(victim, made, np.arange(16), seed=0)
+    starts = run.starts(attack, victim, made, np.arange(16))
     found = attacked(case, starts, victim, ready(attack, victim))
     assert case.eligible.sum() == 12
     assert found.adversarial.min() >= 0
     assert found.adversarial.max() <= 1
     verdict = victim.predict(torch.from_numpy(found.adversarial)).numpy()
     np.testing.assert_array_equal(verdict[found.success], found.target[found.success])
-    sizes = robustness.sizes(found.clean, found.adversarial)
+    sizes = perturbations.sizes(found.clean, found.adversarial)
     np.testing.assert_allclose(getattr(sizes, attack.norm)[found.success], found.cost[found.success], rtol=1e-5)
     assert np.isinf(found.cost[~found.success]).all()
     assert (found.queries[case.eligible] > 0).all()
@@ -199,8 +212,8 @@ def test_where_no_clip_is_eligible_nothing_is_found(
 ) -> None:
     victim, made = Victim(network(), compute), store(rng, clips=6)
     predicted = victim.predict(torch.from_numpy(made.features)).numpy()
-    case = crafting.case(victim, replace(made, labels=(predicted + 1) % 3), np.arange(6), seed=0)
-    found = attacked(case, NO_STARTS, victim, ready(attack, victim))
+    case = run.case(victim, replace(made, labels=(predicted + 1) % 3), np.arange(6), seed=0)
+    found = attacked(case, NO_STARTING_POINTS, victim, ready(attack, victim))
     assert not found.eligible.any()
     assert not found.success.any()
 
@@ -232,7 +245,7 @@ def test_iterating_never_costs_more_than_one_step(
 def test_attacks_that_minimise_l2_agree(rng: np.random.Generator, compute: ComputeParams) -> None:
     made = store(rng, clips=60)
     victim = Victim(trained(made.features, made.labels), compute)
-    case = crafting.case(victim, made, np.arange(60), seed=0)
+    case = run.case(victim, made, np.arange(60), seed=0)
     assert case.eligible.mean() > 0.9
     medians = [
         float(attacks.load(name).search(victim, case.clips(20), SEARCH).cost.median())
@@ -314,7 +327,7 @@ def naive_saliency(model: PyTorchModel, image: Tensor, target: Tensor, rule: Rul
 
 def test_a_walk_begins_from_the_nearest_image_of_the_target() -> None:
     images = torch.tensor([0.1, 0.6, 0.9])[:, None, None, None].expand(-1, 1, 4, 4).clone()
-    starts = Starts(images, torch.tensor([0, 1, 1]))
+    starts = StartingPoints(images, torch.tensor([0, 1, 1]))
     clean = torch.full((3, 1, 4, 4), 0.8)
     nearest = starts.nearest(clean, torch.tensor([0, 1, 2]))
     torch.testing.assert_close(nearest[:, 0, 0, 0], torch.tensor([0.1, 0.9, 0.8]))
@@ -325,9 +338,9 @@ def test_only_clips_that_the_victim_gets_right_are_starts(rng: np.random.Generat
     victim, made = Victim(network(), compute), store(rng, clips=20)
     predicted = victim.predict(torch.from_numpy(made.features)).numpy()
     made = replace(made, labels=np.where(np.arange(20) < 12, predicted, (predicted + 1) % 3))
-    starts = crafting.starts(attacks.load("hopskipjump"), victim, made, np.arange(5, 20))
+    starts = run.starts(attacks.load("hopskipjump"), victim, made, np.arange(5, 20))
     np.testing.assert_array_equal(starts.images.numpy(), made.features[5:12])
-    assert not len(crafting.starts(attacks.load("bim"), victim, made, np.arange(5, 20)).images)
+    assert not len(run.starts(attacks.load("bim"), victim, made, np.arange(5, 20)).images)
 
 
 @pytest.mark.parametrize("attack", ["hopskipjump", "boundary"], indirect=True)
@@ -345,12 +358,12 @@ def test_a_killed_run_goes_on_with_the_next_shard(
 ) -> None:
     victim, made, fgsm = Victim(network(), compute), store(rng, clips=20), FGSM(ladder={})
     made = replace(made, labels=victim.predict(torch.from_numpy(made.features)).numpy())
-    case = crafting.case(victim, made, np.arange(20), seed=0)
-    monkeypatch.setattr(crafting, "SHARD", 8)
-    whole = attacked(case, NO_STARTS, victim, fgsm)
+    case = run.case(victim, made, np.arange(20), seed=0)
+    monkeypatch.setattr(run, "SHARD", 8)
+    whole = attacked(case, NO_STARTING_POINTS, victim, fgsm)
     tried: list[int] = []
 
-    def search(_self: FGSM, victim: Victim, clips: Clips, search: SearchParams, enough: float = 1.0) -> Found:
+    def search(_self: FGSM, victim: Victim, clips: Clips, search: SearchParams, enough: float = 1.0) -> AttackResult:
         tried.append(len(clips))
         if len(tried) == 3:
             raise KeyboardInterrupt
@@ -358,8 +371,8 @@ def test_a_killed_run_goes_on_with_the_next_shard(
 
     monkeypatch.setattr(FGSM, "search", search)
     with pytest.raises(KeyboardInterrupt):
-        attacked(case, NO_STARTS, victim, fgsm)
-    again = attacked(case, NO_STARTS, victim, fgsm)
+        attacked(case, NO_STARTING_POINTS, victim, fgsm)
+    again = attacked(case, NO_STARTING_POINTS, victim, fgsm)
     assert tried == [8, 8, 4, 4]
     for name in ("adversarial", "cost", "queries", "success"):
         np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
@@ -372,14 +385,14 @@ def test_what_was_found_is_kept_until_it_is_written(
     monkeypatch.chdir(tmp_path)
     victim, made, fgsm = Victim(network(), compute), store(rng, clips=20), FGSM(ladder={})
     made = replace(made, labels=victim.predict(torch.from_numpy(made.features)).numpy())
-    case = crafting.case(victim, made, np.arange(20), seed=0)
+    case = run.case(victim, made, np.arange(20), seed=0)
     with (
         pytest.raises(InputError, match="no space left"),
-        crafting.attacked(case, NO_STARTS, victim, fgsm, SEARCH, "attack", {}) as found,
+        run.attacked(case, NO_STARTING_POINTS, victim, fgsm, SEARCH, "attack", {}) as found,
     ):
         raise InputError("no space left")
     monkeypatch.setattr(FGSM, "search", None)
-    np.testing.assert_array_equal(attacked(case, NO_STARTS, victim, fgsm).cost, found.cost)
+    np.testing.assert_array_equal(attacked(case, NO_STARTING_POINTS, victim, fgsm).cost, found.cost)
     assert not list(Path(".scratch").glob("*"))
 
 
@@ -389,16 +402,16 @@ def test_what_another_network_made_is_not_taken_up(
     monkeypatch.chdir(tmp_path)
     victim, made = Victim(network(), compute), store(rng, clips=20)
     made = replace(made, labels=victim.predict(torch.from_numpy(made.features)).numpy())
-    case = crafting.case(victim, made, np.arange(20), seed=0)
+    case = run.case(victim, made, np.arange(20), seed=0)
     transfer = Transfer(architecture="alexnet", steps=3, rel_stepsize=0.5, ladder={})
     with (
         suppress(KeyboardInterrupt),
-        crafting.attacked(case, NO_STARTS, victim, transfer.through(victim.model), SEARCH, "attack", {}) as own,
+        run.attacked(case, NO_STARTING_POINTS, victim, transfer.through(victim.model), SEARCH, "attack", {}) as own,
     ):
         raise KeyboardInterrupt
     torch.manual_seed(1)
     other = nn.Sequential(nn.Flatten(), nn.Linear(case.images[0].size, 3)).eval()
-    found = attacked(case, NO_STARTS, victim, transfer.through(other))
+    found = attacked(case, NO_STARTING_POINTS, victim, transfer.through(other))
     assert (found.cost != own.cost).any()
     assert len(list(Path(".scratch").glob("*"))) == 1
 
@@ -418,8 +431,8 @@ class Cheat(FixedBudget):
     knowledge: ClassVar[Knowledge] = "white box"
     paper = "none"
 
-    def examples(self, model: object, clips: Clips, budget: Tensor, start: Tensor) -> Tried:  # noqa: ARG002
-        return Tried.alike((clips.images + 2 * budget).clamp(0, 1), 1)
+    def examples(self, model: object, clips: Clips, budget: Tensor, start: Tensor) -> Candidates:  # noqa: ARG002
+        return Candidates.alike((clips.images + 2 * budget).clamp(0, 1), 1)
 
 
 def test_an_example_beyond_the_budget_is_not_believed(compute: ComputeParams) -> None:
@@ -438,8 +451,8 @@ class Timid(MinimumNorm):
     paper = "none"
     effort: int
 
-    def examples(self, model: object, clips: Clips) -> Tried:  # noqa: ARG002 - the interface
-        return Tried.alike((clips.images + 0.1 * self.effort).clamp(0, 1), 1)
+    def examples(self, model: object, clips: Clips) -> Candidates:  # noqa: ARG002 - the interface
+        return Candidates.alike((clips.images + 0.1 * self.effort).clamp(0, 1), 1)
 
 
 @pytest.mark.parametrize(
@@ -478,9 +491,9 @@ def test_a_share_that_is_just_reached_is_reached(compute: ComputeParams) -> None
 class Stepwise(Timid):
     """Fools 179 of 200 clips, and once it is stronger 180: 0.895 and 0.9."""
 
-    def examples(self, model: object, clips: Clips) -> Tried:  # noqa: ARG002 - the interface
+    def examples(self, model: object, clips: Clips) -> Candidates:  # noqa: ARG002 - the interface
         fooled = clips.images.amax((1, 2, 3), keepdim=True) <= 0.1 * self.effort
-        return Tried.alike(torch.where(fooled, 1.0, clips.images), 1)
+        return Candidates.alike(torch.where(fooled, 1.0, clips.images), 1)
 
 
 def test_the_rung_that_reaches_the_rate_is_taken_however_little_it_gained(compute: ComputeParams) -> None:
@@ -495,7 +508,7 @@ def test_a_budget_is_tried_on_every_clip_even_below_the_smallest_one_searched(co
     victim = Victim(Linear(), compute)
     levels = torch.linspace(0.305, 0.495, 20)[:, None, None, None].expand(-1, 1, 8, 8).clone()
     near = towards(victim, levels, 1)
-    found = Found.nothing(near)
+    found = AttackResult.nothing(near)
     found.keep_better(torch.arange(20), levels + 0.3, torch.full((20,), 0.3))
     search = SEARCH.model_copy(update={"smallest": 0.5}).around(0.1)
     BIM(steps=10, rel_stepsize=0.2, ladder={}).improve(found, victim, near, search, enough=1)
@@ -509,7 +522,7 @@ class Untouchable(MinimumNorm):
     knowledge: ClassVar[Knowledge] = "white box"
     paper = "none"
 
-    def examples(self, model: object, clips: Clips) -> Tried:  # noqa: ARG002 - the interface
+    def examples(self, model: object, clips: Clips) -> Candidates:  # noqa: ARG002 - the interface
         raise AssertionError("it was tried")
 
 
@@ -558,7 +571,7 @@ def test_what_is_transferred_from_is_a_network_that_was_trained(
     text = (folder / "params.yaml").read_text(encoding="utf-8")
     (folder / "params.yaml").write_text(text.replace("epochs: 40 ", "epochs: 5 "), encoding="utf-8")
     made, everyone = store(rng), np.arange(60)
-    trial = Trial(Cell("stft", "resnet18", 1), made, Split(everyone, everyone, everyone), 0, compute)
+    trial = Cell(CellPaths("stft", "resnet18", 1), made, Split(everyone, everyone, everyone), 0, compute)
     attack = attacks.load("transfer").prepared(trial)
     assert isinstance(attack, Transfer)
     images = torch.from_numpy(made.features)
@@ -607,7 +620,7 @@ def test_the_first_budget_is_tried_even_if_more_is_known_to_suffice(
     victim = Victim(Linear(threshold=0.514), compute)
     made = towards(victim, torch.from_numpy(rng.uniform(0.4999, 0.5001, (20, 1, 8, 8))).float(), 1)
     search = SearchParams(start=0.02, smallest=0.0005, factor=2.0, tolerance=1.0)
-    found = Found.nothing(made)
+    found = AttackResult.nothing(made)
     found.keep_better(torch.arange(20), made.images + 0.045, torch.full((20,), 0.045))
     ready(attack, victim).improve(found, victim, made, search, 1.0)
     assert (found.cost <= 0.02).all()
@@ -620,10 +633,10 @@ class Reluctant(FixedBudget):
     knowledge: ClassVar[Knowledge] = "white box"
     paper = "none"
 
-    def examples(self, model: object, clips: Clips, budget: Tensor, start: Tensor) -> Tried:  # noqa: ARG002
+    def examples(self, model: object, clips: Clips, budget: Tensor, start: Tensor) -> Candidates:  # noqa: ARG002
         warm = (start - clips.images).flatten(1).amax(1) > 0.021
         reach = torch.where((budget.flatten() > 0.021) | warm, budget.flatten(), 0.0).reshape(budget.shape)
-        return Tried.alike(clips.images + reach, 1)
+        return Candidates.alike(clips.images + reach, 1)
 
 
 def test_a_budget_just_missed_is_tried_again_from_what_fools(compute: ComputeParams) -> None:

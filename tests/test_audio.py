@@ -11,9 +11,9 @@ import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import audio
-from stages.audio import AudioParams
-from stages.console import InputError
+from stages.audio import decoding
+from stages.audio.decoding import AudioParams
+from stages.core.errors import InputError
 
 PARAMS = AudioParams(sample_rate=16_000, duration=1.0)
 
@@ -23,7 +23,7 @@ PARAMS = AudioParams(sample_rate=16_000, duration=1.0)
 def test_a_tone_keeps_its_pitch(tmp_path: Path, rate: int, subtype: str) -> None:
     tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(rate) / rate)
     soundfile.write(tmp_path / "tone.wav", np.stack([tone, tone], axis=1), rate, subtype=subtype)
-    waveform = audio.load(tmp_path / "tone.wav", PARAMS)
+    waveform = decoding.load(tmp_path / "tone.wav", PARAMS)
     assert waveform.shape == (16_000,)
     assert waveform.dtype == np.float32
     assert np.abs(np.fft.rfft(waveform)).argmax() == 1000
@@ -31,7 +31,7 @@ def test_a_tone_keeps_its_pitch(tmp_path: Path, rate: int, subtype: str) -> None
 
 @given(length=st.integers(1, 40), samples=st.integers(1, 40))
 def test_duration_is_fixed_about_the_centre(length: int, samples: int) -> None:
-    fixed = audio.fix_duration(np.arange(1, length + 1, dtype=np.float32), samples)
+    fixed = decoding.fix_duration(np.arange(1, length + 1, dtype=np.float32), samples)
     assert len(fixed) == samples
     kept = fixed[fixed > 0]
     assert len(kept) == min(length, samples)
@@ -44,13 +44,13 @@ def test_files_that_are_not_sound(tmp_path: Path) -> None:
     (text := tmp_path / "text.wav").write_text("hello")
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 8000)
     soundfile.write(tmp_path / "nan.wav", np.array([0.0, np.nan]), 8000, subtype="FLOAT")
-    for read in (lambda path: audio.load(path, PARAMS), audio.seconds):
+    for read in (lambda path: decoding.load(path, PARAMS), decoding.seconds):
         with pytest.raises(InputError, match=r"text\.wav cannot be read as sound"):
             read(text)
         with pytest.raises(InputError, match=r"empty\.wav holds no sound"):
             read(tmp_path / "empty.wav")
     with pytest.raises(InputError, match=r"nan\.wav holds samples that are not finite"):
-        audio.load(tmp_path / "nan.wav", PARAMS)
+        decoding.load(tmp_path / "nan.wav", PARAMS)
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "IMA_ADPCM", "ULAW"])
@@ -60,8 +60,8 @@ def test_every_common_coding(tmp_path: Path, subtype: str, channels: int) -> Non
         pytest.skip("ADPCM has two channels at most")
     tone = 0.5 * np.sin(2 * np.pi * 500 * np.arange(8000) / 8000)
     soundfile.write(tmp_path / "tone.wav", np.stack([tone] * channels, axis=1), 8000, subtype=subtype)
-    assert audio.seconds(tmp_path / "tone.wav") == pytest.approx(1, abs=0.07)
-    waveform = audio.load(tmp_path / "tone.wav", PARAMS)
+    assert decoding.seconds(tmp_path / "tone.wav") == pytest.approx(1, abs=0.07)
+    waveform = decoding.load(tmp_path / "tone.wav", PARAMS)
     assert np.abs(waveform).max() == pytest.approx(0.5, abs=0.05)
 
 
@@ -75,48 +75,48 @@ def test_files_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
         monkeypatch.setattr(Path, "open", deny)
     with pytest.raises(InputError, match=r"mine\.wav cannot be read as sound: Permission denied"):
-        audio.seconds(tmp_path / "mine.wav")
+        decoding.seconds(tmp_path / "mine.wav")
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:
     tone = 0.5 * np.sin(2 * np.pi * 500 * np.arange(16_000) / 16_000)
     soundfile.write(tmp_path / "tone.wav", np.stack([tone, -tone], axis=1), 16_000, subtype="FLOAT")
-    assert np.abs(audio.load(tmp_path / "tone.wav", PARAMS)).max() < 1e-6
+    assert np.abs(decoding.load(tmp_path / "tone.wav", PARAMS)).max() < 1e-6
 
 
 def test_of_a_long_file_only_the_centre_is_read(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).standard_normal(8000 * 600).astype(np.float32) / 10
     soundfile.write(tmp_path / "long.wav", noise, 8000, subtype="FLOAT")
-    assert audio.seconds(tmp_path / "long.wav") == 600
-    whole = audio.fix_duration(soxr.resample(noise, 8000, 16_000, quality="HQ"), 16_000)
-    np.testing.assert_allclose(audio.load(tmp_path / "long.wav", PARAMS), whole, atol=1e-4)
+    assert decoding.seconds(tmp_path / "long.wav") == 600
+    whole = decoding.fix_duration(soxr.resample(noise, 8000, 16_000, quality="HQ"), 16_000)
+    np.testing.assert_allclose(decoding.load(tmp_path / "long.wav", PARAMS), whole, atol=1e-4)
 
 
 def test_ten_milliseconds_are_padded_and_silence_stays(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "short.wav", np.full(80, 0.5), 8000)
-    waveform = audio.load(tmp_path / "short.wav", PARAMS)
+    waveform = decoding.load(tmp_path / "short.wav", PARAMS)
     assert waveform.shape == (16_000,)
     assert np.flatnonzero(np.abs(waveform) > 0.1).mean() == pytest.approx(8000, abs=5)
     soundfile.write(tmp_path / "silence.wav", np.zeros(8000), 8000)
-    assert not audio.load(tmp_path / "silence.wav", PARAMS).any()
+    assert not decoding.load(tmp_path / "silence.wav", PARAMS).any()
 
 
 def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).standard_normal(20 * 8000) / 10
     soundfile.write(tmp_path / "whole.mp3", noise, 8000)
-    assert audio.seconds(tmp_path / "whole.mp3") == pytest.approx(20, abs=0.2)
+    assert decoding.seconds(tmp_path / "whole.mp3") == pytest.approx(20, abs=0.2)
     content = (tmp_path / "whole.mp3").read_bytes()
     (tmp_path / "cut.mp3").write_bytes(content[: len(content) // 3])
     with pytest.raises(InputError, match=r"cut\.mp3 is cut off: .* s of sound, of 20"):
-        audio.seconds(tmp_path / "cut.mp3")
+        decoding.seconds(tmp_path / "cut.mp3")
 
 
 def test_raw_samples_are_no_sound_file(tmp_path: Path) -> None:
     (tmp_path / "a.raw").write_bytes(bytes(800))
     with pytest.raises(InputError, match=r"a\.raw cannot be read as sound: raw samples, without a header"):
-        audio.seconds(tmp_path / "a.raw")
+        decoding.seconds(tmp_path / "a.raw")
 
 
 def test_loud_channels_do_not_overflow(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "loud.wav", np.full((16_000, 2), 3e37, np.float32), 16_000, subtype="FLOAT")
-    assert np.isfinite(audio.load(tmp_path / "loud.wav", PARAMS)).all()
+    assert np.isfinite(decoding.load(tmp_path / "loud.wav", PARAMS)).all()

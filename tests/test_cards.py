@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from stages.paths import Cell
-from stages.reporting import cards
+from stages.core.paths import CellPaths
+from stages.reporting import model_card
 
 
 def test_the_model_card_tells_what_it_is_and_how_good() -> None:
@@ -15,7 +15,7 @@ def test_the_model_card_tells_what_it_is_and_how_good() -> None:
     }
     facts = {"architecture": "resnet18", "classes": '["<b>dog</b>", "rain|snow"]', "epoch": "3 of 4"}
     terms = "ESC-50, CC BY-NC 3.0. K. J. Piczak.\n"
-    card = cards.text(Cell("stft", "resnet18", 1), "hardened", facts, metrics, terms, 0.02)
+    card = model_card.text(CellPaths("stft", "resnet18", 1), "hardened", facts, metrics, terms, 0.02)
     lines = card.splitlines()
     assert lines[0] == "# Hardened model: stft resnet18 fold 1"
     assert "83.3 % [43.6 %, 97.0 %] (Wilson 95 %) of 6 clips" in card

@@ -7,12 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages import crafting
-from stages.attacks import Clips
-from stages.compute import ComputeParams
-from stages.evaluation import checks, probes
-from stages.prediction import Victim
-from stages.stores import Adversarial
+from stages.attacks.base import Clips, run
+from stages.core.compute import ComputeParams
+from stages.evaluation import checks, diagnostics
+from stages.models.victim import Victim
+from stages.stores.adversarial import Adversarial
 from tests.conftest import attack_store, store
 
 EPS = 0.05
@@ -84,7 +83,7 @@ class Recoiling(nn.Module):
 def test_steps_that_lead_nowhere(rng: np.random.Generator, compute: ComputeParams) -> None:
     images = torch.from_numpy(rng.uniform(0.2, 0.8, (6, 1, 8, 8))).float()
     made = Clips(images, torch.ones(6, dtype=torch.int64), torch.arange(6), images)
-    figure = probes.of_steps(Victim(Recoiling(images), compute), made, EPS)
+    figure = diagnostics.of_steps(Victim(Recoiling(images), compute), made, EPS)
     assert figure == {"iterative_not_weaker": 1.0}
     assert checks.judge(figure)["iterative_not_weaker"] == 0
 
@@ -161,11 +160,11 @@ class Probabilities(Bands):
 
 def probed(model: nn.Module, compute: ComputeParams, rng: np.random.Generator) -> tuple[dict[str, int], Clips]:
     victim, made = Victim(model, compute), store(rng)
-    case = crafting.case(victim, made, np.arange(30), seed=0)
+    case = run.case(victim, made, np.arange(30), seed=0)
     assert case.eligible.all()
     clips = case.clips()
-    figures = probes.of_model(victim, torch.from_numpy(case.images)) | probes.of_gradients(victim, clips)
-    figures |= probes.of_budgets(victim, clips, 0.02) | probes.of_effort(
+    figures = diagnostics.of_model(victim, torch.from_numpy(case.images)) | diagnostics.of_gradients(victim, clips)
+    figures |= diagnostics.of_budgets(victim, clips, 0.02) | diagnostics.of_effort(
         victim, clips, np.full(30, np.inf), 0.02, STEPS
     )
     return checks.judge(figures), clips
@@ -199,29 +198,29 @@ def test_an_attack_too_weak_for_the_budget_is_caught(compute: ComputeParams, rng
     """Within 0.4 every clip can be fooled; a search that found nothing is caught, one that found all is not."""
     _, clips = probed(Bands(), compute, rng)
     victim = Victim(Bands(), compute)
-    missed = probes.of_effort(victim, clips, np.full(30, np.inf), 0.4, STEPS)
-    assert missed["effort_converged"] == pytest.approx(probes.NEAREST / 30)
+    missed = diagnostics.of_effort(victim, clips, np.full(30, np.inf), 0.4, STEPS)
+    assert missed["effort_converged"] == pytest.approx(diagnostics.NEAREST / 30)
     assert checks.judge(missed)["effort_converged"] == 0
-    assert probes.of_effort(victim, clips, np.full(30, 0.3), 0.4, STEPS)["effort_converged"] == 0
+    assert diagnostics.of_effort(victim, clips, np.full(30, 0.3), 0.4, STEPS)["effort_converged"] == 0
 
 
 def test_weak_attacks_are_caught_on_large_test_folds_too(compute: ComputeParams, rng: np.random.Generator) -> None:
     victim = Victim(Bands(), compute)
-    clips = crafting.case(victim, store(rng, clips=300), np.arange(300), seed=0).clips()
-    missed = probes.of_effort(victim, clips, np.full(300, np.inf), 0.4, STEPS)
+    clips = run.case(victim, store(rng, clips=300), np.arange(300), seed=0).clips()
+    missed = diagnostics.of_effort(victim, clips, np.full(300, np.inf), 0.4, STEPS)
     assert checks.judge(missed)["effort_converged"] == 0
 
 
 def test_clips_moved_into_any_wrong_class(compute: ComputeParams, rng: np.random.Generator) -> None:
     """Bands of blobs lie 0.5 apart: a change of 0.1 closes no such gap, one of 0.4 does."""
     victim = Victim(Bands(), compute)
-    case = crafting.case(victim, store(rng), np.arange(30), seed=0)
+    case = run.case(victim, store(rng), np.arange(30), seed=0)
     labels = torch.from_numpy(case.label)
-    assert not probes.moved(victim, case.clips(), labels, 0.1).any()
-    assert probes.moved(victim, case.clips(), labels, 0.4).all()
-    assert not len(probes.moved(victim, case.clips(0), labels[:0], 0.4))
+    assert not diagnostics.moved(victim, case.clips(), labels, 0.1).any()
+    assert diagnostics.moved(victim, case.clips(), labels, 0.4).all()
+    assert not len(diagnostics.moved(victim, case.clips(0), labels[:0], 0.4))
 
 
 def test_the_largest_fall_is_measured_from_the_best_so_far() -> None:
-    assert probes._fall([0.2, 0.8, 0.9]) == 0
-    assert probes._fall([0.2, 0.8, 0.5, 0.6]) == pytest.approx(0.3)
+    assert diagnostics._fall([0.2, 0.8, 0.9]) == 0
+    assert diagnostics._fall([0.2, 0.8, 0.5, 0.6]) == pytest.approx(0.3)

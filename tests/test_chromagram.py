@@ -6,10 +6,10 @@ import numpy.typing as npt
 import pytest
 import scipy.signal
 
-from stages.audio import Waveform
-from stages.representations import pool
-from stages.representations._chromagram import Chromagram, harmonic_change
-from stages.representations._constantq import LOWEST, constant_q
+from stages.audio.decoding import Waveform
+from stages.representations.base import pool
+from stages.representations.base.chromagram import Chromagram, harmonic_change
+from stages.representations.base.constantq import LOWEST, constant_q
 from tests.conftest import recordings
 
 RATE = 22_050

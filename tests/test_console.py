@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stages import console
+from stages.core.progress import Progress, track
 from tests.conftest import ROOT
 
 
@@ -54,14 +54,14 @@ def test_an_interrupted_stage_does_not_look_finished(tmp_path: Path, sent: signa
 def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(0, 1000, 5))
     monkeypatch.setattr("time.monotonic", lambda: float(next(now)))
-    assert list(console.progress(range(10), what="work", total=10)) == list(range(10))
+    assert list(track(range(10), what="work", total=10)) == list(range(10))
     lines = capsys.readouterr().err.splitlines()
     assert 3 <= len(lines) <= 5
     assert lines[-1].startswith("work: 10/10 clips, 0.2 clips/s, 50 s elapsed, 0 s left")
 
 
 def test_nothing_done_says_nothing_of_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
-    console.Progress("work", 0).add(0)
+    Progress("work", 0).add(0)
     assert capsys.readouterr().err == "work: 0/0 clips, 0 clips/s, 0 s elapsed\n"
 
 
@@ -70,5 +70,5 @@ def test_work_done_before_is_no_part_of_the_rate(
 ) -> None:
     now = iter([0.0, 20.0])
     monkeypatch.setattr("time.monotonic", lambda: next(now))
-    console.Progress("work", 10, "epoch", done=6).add(2)
+    Progress("work", 10, "epoch", done=6).add(2)
     assert capsys.readouterr().err == "work: 8/10 epochs, 0.1 epochs/s, 20 s elapsed, 20 s left\n"

@@ -12,15 +12,15 @@ import pooch
 import pytest
 import soundfile
 
-from stages import datasets, download, params, paths, plugins
-from stages.console import InputError
-from stages.datasets import Clip, _esc50
+from stages import datasets, download
+from stages.core import params, paths, plugins
+from stages.core.errors import InputError
+from stages.datasets.base import Clip, Dataset, downloads, esc50_layout, publications
+from stages.datasets.base.publications import Publication
 from stages.datasets.esc10 import ESC10
 from stages.datasets.esc50 import ESC50
 from stages.datasets.folder import Folder
 from stages.datasets.urbansound8k import UrbanSound8K
-from stages.fetching import downloads, publications
-from stages.fetching.publications import Publication
 
 
 def write_sound(path: Path, seconds: float = 0.2) -> None:
@@ -214,7 +214,7 @@ def test_an_empty_source_is_the_published_archive(esc10: Path, audio: Path, monk
     monkeypatch.setattr(downloads, "fetch", fetch)
     monkeypatch.setattr(publications, "matches", lambda *_: True)
     assert len(ESC10().collect("", 0, audio).clips) == 4
-    assert asked == [_esc50.PUBLICATION.address]
+    assert asked == [esc50_layout.PUBLICATION.address]
 
 
 class TestVerification:
@@ -380,7 +380,7 @@ def test_no_more_are_left_out_than_allowed(folder: Path, esc10: Path) -> None:
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("name", plugins.names("stages.datasets"))
 def test_every_dataset_loads_with_its_parameters(name: str) -> None:
-    assert isinstance(datasets.load(name), datasets.Dataset)
+    assert isinstance(datasets.load(name), Dataset)
     assert datasets.load(name).terms
 
 

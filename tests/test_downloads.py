@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.console import InputError
-from stages.fetching import downloads, sources
-from stages.fetching.downloads import READ, Patience
+from stages.core.errors import InputError
+from stages.datasets.base import downloads, sources
+from stages.datasets.base.downloads import READ, Patience
 
 CONTENT = bytes(range(256)) * 20_000
 QUICK = Patience(timeout=0.5, waits=(0.01, 0.01))

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from ruamel.yaml import YAML
 
-from stages.fetching import sources
+from stages.datasets.base import sources
 from tests.conftest import ROOT
 
 SMALL = {

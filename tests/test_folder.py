@@ -10,8 +10,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.console import InputError
-from stages.datasets import Clip, _foldmaking
+from stages.core.errors import InputError
+from stages.datasets.base import Clip, fold_making
 from stages.datasets.folder import Folder
 
 
@@ -147,7 +147,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
 
 @given(table=tables(), folds=st.integers(2, 5), seed=st.integers(0, 9))
 def test_folds_keep_groups_whole_and_classes_even(table: pd.DataFrame, folds: int, seed: int) -> None:
-    made = table.assign(fold=_foldmaking.make(table, folds, seed))
+    made = table.assign(fold=fold_making.make(table, folds, seed))
     assert made.groupby("group").fold.nunique().max() == 1
     assert made.fold.between(1, folds).all()
     for _, clips in made.groupby("label"):
@@ -157,17 +157,17 @@ def test_folds_keep_groups_whole_and_classes_even(table: pd.DataFrame, folds: in
 
 @given(table=tables(), order=st.randoms(use_true_random=False))
 def test_folds_do_not_depend_on_the_order_of_files(table: pd.DataFrame, order: object) -> None:
-    table = table.assign(fold=_foldmaking.make(table, 3, 0))
+    table = table.assign(fold=fold_making.make(table, 3, 0))
     positions = list(range(len(table)))
     order.shuffle(positions)  # type: ignore[attr-defined]
     shuffled = table.iloc[positions]
-    assert _foldmaking.make(shuffled, 3, 0) == shuffled.fold.tolist()
+    assert fold_making.make(shuffled, 3, 0) == shuffled.fold.tolist()
 
 
 @given(count=st.integers(5, 60), folds=st.integers(2, 5))
 def test_single_clips_are_dealt_out_evenly(count: int, folds: int) -> None:
     table = pd.DataFrame({"path": [f"{i}" for i in range(count)], "label": ["ab"[i % 2] for i in range(count)]})
-    made = table.assign(fold=_foldmaking.make(table.assign(group=table.path), folds, 0))
+    made = table.assign(fold=fold_making.make(table.assign(group=table.path), folds, 0))
     counts = pd.crosstab(made.fold, made.label)
     assert (counts.max() - counts.min()).max() <= 1
     assert made.fold.value_counts().max() - made.fold.value_counts().min() <= 1

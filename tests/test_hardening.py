@@ -9,24 +9,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages import augmentation, curves, defenses, harden, plugins
-from stages.compute import ComputeParams
-from stages.console import InputError
-from stages.curves import Epoch
-from stages.defenses import Defense
-from stages.defenses._weights import displaced
+from stages import defenses, harden
+from stages.core import plugins
+from stages.core.compute import ComputeParams
+from stages.core.errors import InputError
+from stages.core.paths import CellPaths
+from stages.defenses.base import Defense, drawn_crafted, random_targets
+from stages.defenses.base.awp import displaced
 from stages.defenses.fast import Fast
 from stages.defenses.free import Free
 from stages.defenses.mart import MART
 from stages.defenses.none import Control
 from stages.defenses.pgd import PGD
 from stages.defenses.trades import TRADES
-from stages.folds import Split
 from stages.harden import Hardening, HardenParams, ProbeParams
-from stages.learning import Score
-from stages.lessons import Batch, Lesson
-from stages.paths import Cell
-from stages.trials import Trial
+from stages.models.cell import Cell
+from stages.stores.splits import Split
+from stages.training import augment
+from stages.training.batches import Batch, TrainingData
+from stages.training.history import Epoch, overfits_catastrophically
+from stages.training.loop import Score
 from tests.conftest import store
 from tests.test_learning import PLAIN, UNCHANGED, fit, recipe, small, taught
 
@@ -37,15 +39,15 @@ ANY = Fast(eps=EPS, rel_stepsize=1.0)
 
 
 @pytest.fixture
-def lesson(rng: np.random.Generator, compute: ComputeParams) -> Lesson:
+def lesson(rng: np.random.Generator, compute: ComputeParams) -> TrainingData:
     return taught(store(rng), compute)
 
 
-def batch_of(lesson: Lesson) -> Batch:
+def batch_of(lesson: TrainingData) -> Batch:
     return next(lesson.batches(1, torch.device("cpu"), 0))
 
 
-def hardening(lesson: Lesson, defense: Defense, awp: float = 0.0, share: float = 0.25) -> Hardening:
+def hardening(lesson: TrainingData, defense: Defense, awp: float = 0.0, share: float = 0.25) -> Hardening:
     probe = ProbeParams(eps=EPS, steps=2, rel_stepsize=0.5)
     settings = HardenParams(
         method="any", start="baseline", crafted_share=share, awp=awp, learning=recipe(), probe=probe
@@ -57,7 +59,7 @@ def hardening(lesson: Lesson, defense: Defense, awp: float = 0.0, share: float =
 
 @pytest.mark.usefixtures("folder")
 @each
-def test_adversaries_are_in_range_and_leave_the_model(name: str, lesson: Lesson) -> None:
+def test_adversaries_are_in_range_and_leave_the_model(name: str, lesson: TrainingData) -> None:
     model, batch = small(), batch_of(lesson)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     made = defenses.load(name).adversaries(model, batch, (batch.labels + 1) % 3, lesson)
@@ -71,7 +73,7 @@ def test_adversaries_are_in_range_and_leave_the_model(name: str, lesson: Lesson)
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("awp", [0.0, 0.01])
 @each
-def test_hardening_learns_and_repeats(name: str, awp: float, lesson: Lesson) -> None:
+def test_hardening_learns_and_repeats(name: str, awp: float, lesson: TrainingData) -> None:
     def run() -> tuple[nn.Module, list[Epoch]]:
         torch.manual_seed(0)
         model, objective = small(), hardening(lesson, defenses.load(name), awp)
@@ -84,7 +86,7 @@ def test_hardening_learns_and_repeats(name: str, awp: float, lesson: Lesson) -> 
 
 @pytest.mark.usefixtures("folder")
 @each
-def test_gradients_reach_the_weights(name: str, lesson: Lesson) -> None:
+def test_gradients_reach_the_weights(name: str, lesson: TrainingData) -> None:
     model = small()
     loss, logits = hardening(lesson, defenses.load(name), awp=0.01)(model, batch_of(lesson))
     torch.autograd.backward(loss)
@@ -92,7 +94,7 @@ def test_gradients_reach_the_weights(name: str, lesson: Lesson) -> None:
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())
 
 
-def test_pgd_stays_in_its_budget_and_nears_the_target(lesson: Lesson) -> None:
+def test_pgd_stays_in_its_budget_and_nears_the_target(lesson: TrainingData) -> None:
     torch.manual_seed(0)
     model, batch = small(), batch_of(lesson)
     targets = (batch.labels + 1) % 3
@@ -105,7 +107,7 @@ def test_pgd_stays_in_its_budget_and_nears_the_target(lesson: Lesson) -> None:
     assert loss(made) < loss(batch.images)
 
 
-def test_fast_starts_from_noise_of_the_clip_and_epoch(lesson: Lesson) -> None:
+def test_fast_starts_from_noise_of_the_clip_and_epoch(lesson: TrainingData) -> None:
     model, batch = small(), batch_of(lesson)
     defense, targets = Fast(eps=EPS, rel_stepsize=1.25), (batch.labels + 1) % 3
     made = defense.adversaries(model, batch, targets, lesson)
@@ -116,7 +118,7 @@ def test_fast_starts_from_noise_of_the_clip_and_epoch(lesson: Lesson) -> None:
     assert not torch.equal(later, made)
 
 
-def test_free_climbs_with_the_gradient_of_the_weights(lesson: Lesson) -> None:
+def test_free_climbs_with_the_gradient_of_the_weights(lesson: TrainingData) -> None:
     model, batch, defense = small(), batch_of(lesson), Free(eps=EPS, times=3)
     first = defense.adversaries(model, batch, batch.labels, lesson)
     assert torch.equal(first, batch.images)
@@ -126,7 +128,7 @@ def test_free_climbs_with_the_gradient_of_the_weights(lesson: Lesson) -> None:
     assert torch.equal(defense.adversaries(model, batch, batch.labels, lesson), batch.images)
 
 
-def test_free_trains_on_each_batch_so_many_times(lesson: Lesson) -> None:
+def test_free_trains_on_each_batch_so_many_times(lesson: TrainingData) -> None:
     seen, objective = [], hardening(lesson, Free(eps=EPS, times=3), share=0)
 
     def recorded(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -143,7 +145,7 @@ def distributions(model: nn.Module, batch: Batch, adversarial: Tensor) -> tuple[
     return model(batch.images).softmax(1), model(adversarial).softmax(1)
 
 
-def test_trades_is_its_formula(lesson: Lesson) -> None:
+def test_trades_is_its_formula(lesson: TrainingData) -> None:
     model, batch = small(), batch_of(lesson)
     adversarial = torch.rand_like(batch.images)
     loss, _ = TRADES(eps=EPS, steps=1, rel_stepsize=1, beta=3).loss(model, adversarial, batch, 0.0)
@@ -152,7 +154,7 @@ def test_trades_is_its_formula(lesson: Lesson) -> None:
     torch.testing.assert_close(loss, expected.mean(), rtol=1e-4, atol=1e-5)
 
 
-def test_mart_is_its_formula(lesson: Lesson) -> None:
+def test_mart_is_its_formula(lesson: TrainingData) -> None:
     model, batch = small(), batch_of(lesson)
     adversarial, rows = torch.rand_like(batch.images), torch.arange(8)
     loss, _ = MART(eps=EPS, steps=1, rel_stepsize=1, weight=4).loss(model, adversarial, batch, 0.0)
@@ -165,7 +167,7 @@ def test_mart_is_its_formula(lesson: Lesson) -> None:
     torch.testing.assert_close(loss, expected.mean(), rtol=1e-4, atol=1e-5)
 
 
-def test_mart_has_gradients_where_probabilities_vanish(lesson: Lesson) -> None:
+def test_mart_has_gradients_where_probabilities_vanish(lesson: TrainingData) -> None:
     """A gap of 200 between logits: the probability of the others is 0 in float32."""
     model, batch = Firm(1), batch_of(lesson)
     model.bias.data *= 200
@@ -174,7 +176,7 @@ def test_mart_has_gradients_where_probabilities_vanish(lesson: Lesson) -> None:
     assert gradient.isfinite().all()
 
 
-def test_weights_are_displaced_uphill_by_their_share(lesson: Lesson) -> None:
+def test_weights_are_displaced_uphill_by_their_share(lesson: TrainingData) -> None:
     model, batch = small().eval(), batch_of(lesson)
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
 
@@ -190,14 +192,14 @@ def test_weights_are_displaced_uphill_by_their_share(lesson: Lesson) -> None:
         )
 
 
-def test_several_processes_cannot_perturb_weights(lesson: Lesson) -> None:
+def test_several_processes_cannot_perturb_weights(lesson: TrainingData) -> None:
     settings = hardening(lesson, PGD(eps=EPS, steps=1, rel_stepsize=1), awp=0.01).settings
     with pytest.raises(InputError, match=r"harden\.awp: must be 0 where 2 processes train together.*; found 0\.01"):
         harden.require_one_process(settings, lesson.compute.model_copy(update={"devices": 2}))
 
 
 @pytest.mark.usefixtures("folder")
-def test_the_control_takes_no_crafted_clips(lesson: Lesson) -> None:
+def test_the_control_takes_no_crafted_clips(lesson: TrainingData) -> None:
     batch = batch_of(lesson)
     control, augment = (hardening(lesson, defenses.load(name), share=1.0) for name in ("none", "augment"))
     assert torch.equal(control.adversarial(small(), batch), batch.images)
@@ -234,7 +236,7 @@ class Fleeing(nn.Module):
 def probe(model: nn.Module, rng: np.random.Generator, compute: ComputeParams, defense: Defense = ANY) -> Score:
     made = replace(store(rng, clips=12), classes=("a", "b", "c", "d"))
     whole = np.arange(12)
-    trial = Trial(Cell("stft", "resnet18", 1), made, Split(whole, whole, whole), 0, compute)
+    trial = Cell(CellPaths("stft", "resnet18", 1), made, Split(whole, whole, whole), 0, compute)
     return harden.judge_of(defense, ProbeParams(eps=EPS, steps=2, rel_stepsize=0.5), trial)(model.eval())
 
 
@@ -258,14 +260,16 @@ def rows(*values: tuple[float, float]) -> list[Epoch]:
 
 
 def test_a_collapse_is_a_falling_score_at_rising_accuracy() -> None:
-    assert curves.collapsed(rows((0.5, 0.6), (0.7, 0.2)))
-    assert not curves.collapsed(rows((0.5, 0.6), (0.7, 0.4)))
-    assert not curves.collapsed(rows((0.7, 0.6), (0.5, 0.2)))
-    assert not curves.collapsed(rows((0.5, 0.0)))
-    assert curves.collapsed(rows((0.5, 0.6), (0.9, 0.2), (0.8, 0.2))), "again, from the weights of the first epoch"
+    assert overfits_catastrophically(rows((0.5, 0.6), (0.7, 0.2)))
+    assert not overfits_catastrophically(rows((0.5, 0.6), (0.7, 0.4)))
+    assert not overfits_catastrophically(rows((0.7, 0.6), (0.5, 0.2)))
+    assert not overfits_catastrophically(rows((0.5, 0.0)))
+    assert overfits_catastrophically(rows((0.5, 0.6), (0.9, 0.2), (0.8, 0.2))), (
+        "again, from the weights of the first epoch"
+    )
 
 
-def test_a_collapse_is_taken_back(lesson: Lesson, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_collapse_is_taken_back(lesson: TrainingData, capsys: pytest.CaptureFixture[str]) -> None:
     judged: list[Tensor] = []
     begun: dict[int, Tensor] = {}
     scores: Iterator[float] = iter([0.8, 0.1, 0.7, 0.6])
@@ -292,13 +296,13 @@ def test_crafted_clips_are_drawn_per_clip() -> None:
         images, labels, drawn = (
             torch.zeros(len(indices), 1, 1, 1),
             indices % 3,
-            augmentation.draw(0, 1, 1000, UNCHANGED),
+            augment.draw(0, 1, 1000, UNCHANGED),
         )
         return Batch(images, labels, indices, labels, torch.ones(len(indices)), 1, drawn)
 
-    chosen = defenses.drawn_crafted(batch(torch.arange(1000)), exists, 0.25, 0)
+    chosen = drawn_crafted(batch(torch.arange(1000)), exists, 0.25, 0)
     assert 0.18 < chosen[:500].float().mean() < 0.32
     assert not chosen[500:].any()
-    assert torch.equal(defenses.drawn_crafted(batch(torch.arange(10, 20)), exists, 0.25, 0), chosen[10:20])
-    targets = defenses.random_targets(batch(torch.arange(1000)), 3, 1000, 0)
+    assert torch.equal(drawn_crafted(batch(torch.arange(10, 20)), exists, 0.25, 0), chosen[10:20])
+    targets = random_targets(batch(torch.arange(1000)), 3, 1000, 0)
     assert (targets != torch.arange(1000) % 3).all()

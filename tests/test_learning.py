@@ -13,21 +13,25 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from stages import architectures, augmentation, baselines, checkpoints, curves, hardware, learning
-from stages.augmentation import AugmentationParams
-from stages.compute import ComputeParams
-from stages.console import InputError
-from stages.curves import Epoch
-from stages.learning import Objective, Record, Score, Watch
-from stages.lessons import Batch, LearningParams, Lesson
-from stages.resumption import Scratch
-from stages.stores import Features
+from stages import architectures
+from stages.architectures.base import normalised
+from stages.core.compute import ComputeParams
+from stages.core.errors import InputError
+from stages.models import checkpoints, device
+from stages.models.resume import Scratch
+from stages.stores.features import Features
+from stages.training import augment, baseline, history, loop
+from stages.training.augment import AugmentationParams
+from stages.training.batches import Batch, LearningParams, TrainingData
+from stages.training.history import Epoch, best_epoch
+from stages.training.loop import Record, RollbackRule, Score, no_rollback
+from stages.training.objectives import CrossEntropy, LossFunction
 from tests.conftest import store
 
 AUGMENTATION = AugmentationParams(varied=0.5, time_shift=1.0, time_mask=0.1, band_mask=0.1, gain=3.0, mixup=0.0)
 UNCHANGED = AugmentationParams(varied=0, time_shift=0, time_mask=0, band_mask=0, gain=0, mixup=0)
 
-PLAIN = baselines.Plain(0.0)
+PLAIN = CrossEntropy(0.0)
 
 
 def recipe(**changes: float) -> LearningParams:
@@ -37,13 +41,13 @@ def recipe(**changes: float) -> LearningParams:
 
 def small(classes: int = 3) -> nn.Module:
     network = nn.Sequential(nn.Conv2d(1, 8, 5, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d((8, 1)))
-    return architectures.normalised(nn.Sequential(network, nn.Flatten(), nn.Linear(64, classes)))
+    return normalised(nn.Sequential(network, nn.Flatten(), nn.Linear(64, classes)))
 
 
-def taught(made: Features, compute: ComputeParams, **changes: float) -> Lesson:
+def taught(made: Features, compute: ComputeParams, **changes: float) -> TrainingData:
     """A lesson of all clips of a store; changes are to the recipe."""
     images, labels = torch.from_numpy(made.features), torch.from_numpy(made.labels)
-    return Lesson(
+    return TrainingData(
         images,
         torch.from_numpy(made.variants),
         labels,
@@ -58,14 +62,14 @@ def taught(made: Features, compute: ComputeParams, **changes: float) -> Lesson:
 
 def fit(
     model: nn.Module,
-    lesson: Lesson,
+    lesson: TrainingData,
     score: Callable[[nn.Module], Score] = lambda _: Score(0, 0, 1),
-    objective: Objective = PLAIN,
-    watch: Watch = learning.never,
+    objective: LossFunction = PLAIN,
+    watch: RollbackRule = no_rollback,
 ) -> list[Epoch]:
     with TemporaryDirectory() as folder:
         record = Record("train", Path(folder) / "curve.csv", Scratch(Path(folder) / "scratch.pt"))
-        return learning.fit(model, lesson, objective, score, record, watch)
+        return loop.fit(model, lesson, objective, score, record, watch)
 
 
 def trained(
@@ -73,9 +77,9 @@ def trained(
 ) -> tuple[nn.Module, list[Epoch]]:
     lesson = taught(store(rng), compute, **changes)
     lesson = replace(lesson, augmentation=AUGMENTATION.model_copy(update={"mixup": mixup}))
-    hardware.repeatable(0)
+    device.seed_everything(0)
     model = small()
-    return model, fit(model, lesson, lambda model: baselines.accuracy(model, lesson.images, lesson.labels, compute))
+    return model, fit(model, lesson, lambda model: baseline.accuracy(model, lesson.images, lesson.labels, compute))
 
 
 def test_training_learns(rng: np.random.Generator, compute: ComputeParams) -> None:
@@ -88,12 +92,12 @@ def test_variants_take_the_place_of_their_share_of_the_clips() -> None:
     images = torch.zeros(400, 1, 2, 2)
     variants = torch.arange(1.0, 4).reshape(1, 3, 1, 1).expand(400, 3, 2, 2)
     some = AUGMENTATION.model_copy(update={"varied": 0.4})
-    values = augmentation.versions(images, variants, 0, 1, some)[:, 0, 0, 0]
+    values = augment.versions(images, variants, 0, 1, some)[:, 0, 0, 0]
     assert (values == 0).float().mean() == pytest.approx(0.6, abs=0.08)
     assert set(values.tolist()) == {0, 1, 2, 3}
-    assert not torch.equal(values, augmentation.versions(images, variants, 0, 2, some)[:, 0, 0, 0])
-    assert torch.equal(augmentation.versions(images, variants, 0, 1, UNCHANGED), images)
-    assert torch.equal(augmentation.versions(images, variants[:, :0], 0, 1, some), images)
+    assert not torch.equal(values, augment.versions(images, variants, 0, 2, some)[:, 0, 0, 0])
+    assert torch.equal(augment.versions(images, variants, 0, 1, UNCHANGED), images)
+    assert torch.equal(augment.versions(images, variants[:, :0], 0, 1, some), images)
 
 
 def test_training_on_mixtures_learns(rng: np.random.Generator, compute: ComputeParams) -> None:
@@ -257,34 +261,34 @@ def test_a_batch_splits_into_all_of_its_clips(rng: np.random.Generator, compute:
 
 def test_augmentation_belongs_to_the_clip() -> None:
     images, mixed = torch.rand(6, 1, 16, 20), AUGMENTATION.model_copy(update={"mixup": 0.4})
-    drawn = augmentation.draw(0, 1, 6, mixed)
-    whole = augmentation.augment(images, torch.arange(6), drawn, mixed)
-    parts = [augmentation.augment(images, torch.tensor([i]), drawn, mixed) for i in range(6)]
+    drawn = augment.draw(0, 1, 6, mixed)
+    whole = augment.augment(images, torch.arange(6), drawn, mixed)
+    parts = [augment.augment(images, torch.tensor([i]), drawn, mixed) for i in range(6)]
     assert torch.equal(whole, torch.cat(parts))
-    again = augmentation.augment(images, torch.arange(6), augmentation.draw(0, 2, 6, mixed), mixed)
+    again = augment.augment(images, torch.arange(6), augment.draw(0, 2, 6, mixed), mixed)
     assert not torch.equal(whole, again)
 
 
 def test_clips_on_a_gpu_are_augmented_there() -> None:
     """Tensors without contents know their device: no GPU is needed to see that none is mixed with the processor's."""
     mixed = AUGMENTATION.model_copy(update={"mixup": 0.4, "gain": 4.0, "time_mask": 0.2, "band_mask": 0.2})
-    drawn = augmentation.draw(0, 1, 6, mixed)
+    drawn = augment.draw(0, 1, 6, mixed)
     with FakeTensorMode(allow_non_fake_inputs=True):
         images = torch.empty(6, 1, 16, 20, device="cuda")
-        assert augmentation.augment(images, torch.arange(3), drawn, mixed).device.type == "cuda"
+        assert augment.augment(images, torch.arange(3), drawn, mixed).device.type == "cuda"
 
 
 def test_a_time_shift_is_circular() -> None:
     images = torch.rand(4, 1, 8, 20)
     only_shift = UNCHANGED.model_copy(update={"time_shift": 1.0})
-    shifted = augmentation.change(images, augmentation.draw(0, 1, 4, only_shift).numbers, only_shift)
+    shifted = augment.change(images, augment.draw(0, 1, 4, only_shift).numbers, only_shift)
     torch.testing.assert_close(shifted.sort(dim=3).values, images.sort(dim=3).values)
 
 
 def test_a_gain_moves_a_clip_by_decibels_within_the_range() -> None:
     images = torch.tensor([0.0, 0.5, 1.0]).expand(200, 1, 1, 3)
     only_gain = UNCHANGED.model_copy(update={"gain": 8.0})
-    moved = augmentation.change(images, augmentation.draw(0, 1, 200, only_gain).numbers, only_gain) - images
+    moved = augment.change(images, augment.draw(0, 1, 200, only_gain).numbers, only_gain) - images
     assert moved[..., 1].min() == pytest.approx(-0.1, abs=0.005)
     assert moved[..., 1].max() == pytest.approx(0.1, abs=0.005)
     torch.testing.assert_close(moved[..., 0], moved[..., 1].clamp(min=0))
@@ -293,9 +297,9 @@ def test_a_gain_moves_a_clip_by_decibels_within_the_range() -> None:
 
 def test_mixup_is_the_convex_combination() -> None:
     images, mixed = torch.rand(50, 1, 4, 5), UNCHANGED.model_copy(update={"mixup": 1.0})
-    drawn = augmentation.draw(0, 1, 50, mixed)
+    drawn = augment.draw(0, 1, 50, mixed)
     weights = drawn.weights[:, None, None, None]
-    made = augmentation.augment(images, torch.arange(50), drawn, mixed)
+    made = augment.augment(images, torch.arange(50), drawn, mixed)
     torch.testing.assert_close(made, weights * images + (1 - weights) * images[drawn.partners])
     assert drawn.partners.sort().values.tolist() == list(range(50))
     assert 0.5 <= drawn.weights.min() < 0.6
@@ -303,15 +307,15 @@ def test_mixup_is_the_convex_combination() -> None:
 
 
 def test_the_default_mixes_nothing() -> None:
-    images, drawn = torch.rand(5, 1, 4, 4), augmentation.draw(0, 1, 5, UNCHANGED)
-    assert torch.equal(augmentation.augment(images, torch.arange(5), drawn, UNCHANGED), images)
+    images, drawn = torch.rand(5, 1, 4, 4), augment.draw(0, 1, 5, UNCHANGED)
+    assert torch.equal(augment.augment(images, torch.arange(5), drawn, UNCHANGED), images)
     assert (drawn.weights == 1).all()
 
 
 def test_the_loss_of_a_mixture_is_that_of_its_soft_labels() -> None:
     logits, weights = torch.randn(6, 3), torch.linspace(0.5, 1, 6)
     labels, others = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([1, 1, 0, 2, 0, 1])
-    drawn = augmentation.draw(0, 1, 6, UNCHANGED)
+    drawn = augment.draw(0, 1, 6, UNCHANGED)
     batch = Batch(torch.rand(6, 1, 2, 2), labels, torch.arange(6), others, weights, 1, drawn)
     soft = weights[:, None] * nn.functional.one_hot(labels, 3) + (1 - weights[:, None]) * nn.functional.one_hot(
         others, 3
@@ -353,13 +357,13 @@ def scored(*values: float) -> list[Epoch]:
 @given(st.lists(st.floats(0, 1), min_size=2))
 def test_what_is_kept_can_be_chosen_as_training_goes_on(values: list[float]) -> None:
     curve = scored(*values)
-    assert curves.kept(curve) in (curves.kept(curve[:-1]), curve[-1])
-    assert curves.kept(curve).validation_score >= max(values) - 0.05
+    assert best_epoch(curve) in (best_epoch(curve[:-1]), curve[-1])
+    assert best_epoch(curve).validation_score >= max(values) - 0.05
 
 
 def test_what_collapsed_is_never_kept() -> None:
     curve = [replace(row, standard_error=0.6) for row in scored(0.5, 0.3, 0.2)]
-    assert curves.kept(curve).epoch == 2
+    assert best_epoch(curve).epoch == 2
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
@@ -369,7 +373,7 @@ def test_the_standard_error_is_never_zero(value: float) -> None:
 
 def test_the_epoch_that_was_kept_is_told() -> None:
     curve = scored(0.4, 0.8, 0.76, 0.6)
-    assert curves.summary(curve) == {
+    assert history.summary(curve) == {
         "epoch": "3 of 4",
         "validation_accuracy": "0.7600",
         "validation_score": "0.7600",

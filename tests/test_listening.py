@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from stages.console import InputError
-from stages.evaluation import listening
-from stages.evaluation.listening import PARTS, PEAK, Heard, Rendering
-from stages.reporting import exhibits
-from stages.reporting.exhibits import Exhibit
+from stages.core.errors import InputError
+from stages.evaluation import sonification
+from stages.evaluation.sonification import PARTS, PEAK, Heard, Rendering
+from stages.reporting import assets
+from stages.reporting.assets import Exhibit
 
 CLASSES = ("dog", "rain")
 
@@ -54,17 +54,17 @@ def test_the_share_that_survives() -> None:
 
 
 def test_clips_are_taken_evenly() -> None:
-    rows = listening.heard(np.arange(100, 200))
-    assert len(rows) == listening.HEARD
+    rows = sonification.heard(np.arange(100, 200))
+    assert len(rows) == sonification.HEARD
     assert (rows[0], rows[-1]) == (100, 199)
-    assert listening.heard(np.zeros(0, np.int64)).size == 0
+    assert sonification.heard(np.zeros(0, np.int64)).size == 0
 
 
 def test_exhibits_are_read_as_written(tmp_path: Path) -> None:
     made = list(heard(5).exhibits(CLASSES, 8000))
-    exhibits.write(tmp_path / "shown", made)
-    read = exhibits.read(tmp_path / "shown", "evaluate")
-    assert len(read) == listening.PLAYED
+    assets.write(tmp_path / "shown", made)
+    read = assets.read(tmp_path / "shown", "evaluate")
+    assert len(read) == sonification.PLAYED
     for before, after in zip(made, read, strict=True):
         assert after.facts == before.facts
         assert dict(after.files) == dict(before.files)
@@ -75,8 +75,8 @@ def test_exhibits_are_read_as_written(tmp_path: Path) -> None:
 
 def test_exhibits_that_are_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot be read .*; run `dvc repro evaluate@x`"):
-        exhibits.read(tmp_path / "nothing", "evaluate@x")
-    exhibits.write(tmp_path / "shown", [Exhibit("sound", {}, {"a.flac": b"fLaC"})])
+        assets.read(tmp_path / "nothing", "evaluate@x")
+    assets.write(tmp_path / "shown", [Exhibit("sound", {}, {"a.flac": b"fLaC"})])
     (tmp_path / "shown/a.flac").unlink()
     with pytest.raises(InputError, match=r"a\.flac"):
-        exhibits.read(tmp_path / "shown", "evaluate@x")
+        assets.read(tmp_path / "shown", "evaluate@x")

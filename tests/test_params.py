@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages import architectures, attacks, check, params, plugins, representations
-from stages.attacks import AttackParams
-from stages.console import InputError
-from stages.grid import GridParams
-from stages.lessons import LearningParams
+from stages import architectures, attacks, check, representations
+from stages.attacks.base import AttackParams
+from stages.core import params, plugins
+from stages.core.errors import InputError
+from stages.core.grid import GridParams
+from stages.training.batches import LearningParams
 from tests.conftest import ROOT
 
 

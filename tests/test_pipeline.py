@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages import plugins
+from stages.core import plugins
 from tests.conftest import ROOT
 
 PLUGINS = {

@@ -5,9 +5,9 @@ from types import ModuleType
 
 import pytest
 
-from stages import plugins
-from stages.console import InputError
-from stages.params import Parameters
+from stages.core import plugins
+from stages.core.errors import InputError
+from stages.core.params import Parameters
 
 NAME = "stages.attacks.bim"
 

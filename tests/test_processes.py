@@ -15,34 +15,29 @@ from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from stages import (
-    architectures,
-    attack,
-    baselines,
-    checkpoints,
-    crafting,
-    hardware,
-    learning,
-    origins,
-    paths,
-    processes,
-    stores,
-)
-from stages.attacks import Clips, Found, SearchParams
+from stages import architectures, attack
+from stages.architectures.base import normalised
+from stages.attacks.base import AttackResult, Clips, SearchParams, run
+from stages.attacks.base.run import NO_STARTING_POINTS
 from stages.attacks.fgsm import FGSM
-from stages.compute import ComputeParams
-from stages.console import InputError
-from stages.crafting import NO_STARTS
-from stages.learning import Record, Score
-from stages.paths import Cell
-from stages.prediction import Victim
-from stages.resumption import scratch
-from stages.stores import Adversarial
+from stages.core import paths
+from stages.core.compute import ComputeParams
+from stages.core.errors import InputError
+from stages.core.paths import CellPaths
+from stages.models import checkpoints, device, distributed
+from stages.models.resume import scratch
+from stages.models.victim import Victim
+from stages.stores import provenance
+from stages.stores.adversarial import Adversarial, read_adversarial, write_adversarial
+from stages.stores.features import read_features, write_features
+from stages.training import loop
+from stages.training.loop import Record, Score
+from stages.training.objectives import CrossEntropy
 from tests.conftest import ROOT, store
 from tests.test_attacks import SEARCH, network
 from tests.test_learning import taught
 
-CELL = Cell("stft", "resnet18", 1)
+CELL = CellPaths("stft", "resnet18", 1)
 
 
 def together(folder: Path, program: str) -> None:
@@ -60,14 +55,14 @@ def learn(devices: int) -> nn.Module:
     No bias comes before the normalisation: its gradient is rounding alone, which AdamW would make steps of.
     """
     compute = ComputeParams(device="cpu", devices=devices, nodes=1, precision="float32", workers=1, batch_size=64)
-    hardware.repeatable(0)
+    device.seed_everything(0)
     flat = [nn.ReLU(), nn.Flatten(), nn.Linear(196, 3)]
-    model = architectures.normalised(nn.Sequential(nn.Conv2d(1, 4, 5, stride=4, bias=False), nn.BatchNorm2d(4), *flat))
+    model = normalised(nn.Sequential(nn.Conv2d(1, 4, 5, stride=4, bias=False), nn.BatchNorm2d(4), *flat))
     lesson = taught(store(np.random.default_rng(0)), compute, learning_rate=0.001)
     with scratch("run", *lesson.made_from, model) as kept:
         record = Record("run", Path("curve.csv"), kept)
-        learning.fit(model, lesson, baselines.Plain(0.0), lambda _: Score(0, 0, 1), record)
-        if processes.is_first():
+        loop.fit(model, lesson, CrossEntropy(0.0), lambda _: Score(0, 0, 1), record)
+        if distributed.is_main_process():
             Path(f"written-{os.environ.get('RANK', '0')}").touch()
             save_file({name: value.contiguous() for name, value in model.state_dict().items()}, "model.safetensors")
     return model
@@ -87,23 +82,23 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, monkeypatch: pytest
 def test_other_processes_than_asked_for_are_an_error(compute: ComputeParams, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
     with pytest.raises(InputError, match=r"4 processes were started, but compute\.devices x compute\.nodes is 1"):
-        processes.launch(compute)
+        distributed.launch(compute)
 
 
 def test_the_bare_model_is_the_one_inside() -> None:
     model = nn.Linear(2, 2)
-    assert processes.bare(model) is model
-    assert processes.bare(nn.DataParallel(model)) is model
+    assert distributed.unwrap(model) is model
+    assert distributed.unwrap(nn.DataParallel(model)) is model
 
 
 def fooled(devices: int, what: str) -> Adversarial:
     """Attack 100 clips, in four shards, of which the last is short."""
     compute = ComputeParams(device="cpu", devices=devices, nodes=1, precision="float32", workers=1, batch_size=64)
-    processes.join(compute)
+    distributed.join(compute)
     victim, made = Victim(network(), compute), store(np.random.default_rng(0), clips=100)
     made = replace(made, labels=victim.predict(torch.from_numpy(made.features)).numpy())
-    case = crafting.case(victim, made, np.arange(100), seed=0)
-    with crafting.attacked(case, NO_STARTS, victim, FGSM(ladder={}), SEARCH, what, {}) as found:
+    case = run.case(victim, made, np.arange(100), seed=0)
+    with run.attacked(case, NO_STARTING_POINTS, victim, FGSM(ladder={}), SEARCH, what, {}) as found:
         return found
 
 
@@ -111,7 +106,7 @@ def counted(devices: int, what: str, killed_after: float = math.inf) -> tuple[Ad
     """A whole attack, or one that ends at so many shards, and the sizes of those that this process attacked."""
     whole, tried = FGSM.search, list[int]()
 
-    def search(self: FGSM, victim: Victim, clips: Clips, search: SearchParams, enough: float = 1.0) -> Found:
+    def search(self: FGSM, victim: Victim, clips: Clips, search: SearchParams, enough: float = 1.0) -> AttackResult:
         if len(tried) == killed_after:
             raise KeyboardInterrupt
         tried.append(len(clips))
@@ -125,7 +120,7 @@ def counted(devices: int, what: str, killed_after: float = math.inf) -> tuple[Ad
 def share() -> None:
     """One of two processes: goes on with what one process left, and leaves something itself."""
     found, tried = counted(2, "of one")
-    stores.write_adversarial(Path(f"{processes.rank()}-{sum(tried)}.h5"), found)
+    write_adversarial(Path(f"{distributed.rank()}-{sum(tried)}.h5"), found)
     with suppress(KeyboardInterrupt):
         counted(2, "of two", killed_after=1)
 
@@ -147,7 +142,7 @@ def test_what_some_processes_left_others_go_on_with(tmp_path: Path, monkeypatch:
     # Shards of 32 and 32, then one of 4 and none.
     assert {path.name for path in tmp_path.glob("*.h5")} == {"0-36.h5", "1-32.h5"}
     for path in tmp_path.glob("*.h5"):
-        assert_same(stores.read_adversarial(path, "attack"), alone)
+        assert_same(read_adversarial(path, "attack"), alone)
     assert [path.name.split("-")[0] for path in (tmp_path / ".scratch").iterdir()] == ["of two"]
     resumed, tried = counted(1, "of two")
     assert tried == [32, 4]
@@ -176,9 +171,9 @@ def attackable(folder: Path) -> None:
         "clips": made.clips,
         "groups": made.groups,
     }
-    attributes = {"classes": list(made.classes), **origins.origin(CELL.representation)}
-    stores.write_features(paths.features(CELL.representation), columns, made.features, (1, 32, 32), attributes)
-    made = stores.read_features(paths.features(CELL.representation), "features", {})
+    attributes = {"classes": list(made.classes), **provenance.of_features(CELL.representation)}
+    write_features(paths.features(CELL.representation), columns, made.features, (1, 32, 32), attributes)
+    made = read_features(paths.features(CELL.representation), "features", {})
     checkpoints.write(CELL.model("baseline"), model, checkpoints.card(CELL.architecture, made), {})
 
 
@@ -197,13 +192,13 @@ def test_two_processes_attack_as_one_does(folder: Path) -> None:
     # Two interpreters that load PyTorch take some seconds.
     attackable(folder)
     attack.main("stft", "resnet18", "1", "baseline", "bim")
-    alone = stores.read_adversarial(CELL.attack("baseline", "bim"), "attack")
+    alone = read_adversarial(CELL.attack("baseline", "bim"), "attack")
     assert alone.eligible.sum() == 70
     assert alone.success.sum() > 0
     CELL.attack("baseline", "bim").unlink()
     told = attacked_by_two(folder, "bim")
     assert told.count("validation clips fooled") == told.count("70/70 clips") == 1
-    both = stores.read_adversarial(CELL.attack("baseline", "bim"), "attack")
+    both = read_adversarial(CELL.attack("baseline", "bim"), "attack")
     assert_same(both, alone)
     assert {**both.attributes, "seconds": 0} == {**alone.attributes, "seconds": 0}
 
@@ -218,5 +213,5 @@ def test_two_processes_train_what_they_transfer_from(folder: Path) -> None:
     YAML().dump(document, file)
     told = attacked_by_two(folder, "transfer")
     assert told.count("1/1 epochs") == told.count("70/70 clips") == 1
-    found = stores.read_adversarial(CELL.attack("baseline", "transfer"), "attack")
+    found = read_adversarial(CELL.attack("baseline", "transfer"), "attack")
     assert (found.queries[found.eligible] > 0).all()

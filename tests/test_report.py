@@ -17,33 +17,27 @@ import soundfile
 import torch
 from torch import nn
 
-from stages import (
-    architectures,
-    attacks,
-    checkpoints,
-    crafting,
-    evaluate,
-    origins,
-    params,
-    paths,
-    report,
-    robustness,
-    stores,
-)
+from stages import architectures, attacks, evaluate, report
 from stages.architectures import resnet18
-from stages.attacks import AttackParams
-from stages.compute import ComputeParams
-from stages.console import InputError
-from stages.crafting import Case
-from stages.evaluation import checks, probes, results
-from stages.grid import MODELS
-from stages.paths import Cell
-from stages.prediction import Victim
+from stages.architectures.base import normalised
+from stages.attacks.base import AttackParams, run
+from stages.attacks.base.run import Case
+from stages.core import params, paths
+from stages.core.arrays import Integers, Strings
+from stages.core.compute import ComputeParams
+from stages.core.errors import InputError
+from stages.core.grid import MODELS
+from stages.core.paths import CellPaths
+from stages.evaluation import checks, diagnostics, results
+from stages.models import checkpoints
+from stages.models.victim import Victim
 from stages.reporting import figures, gallery, page, summary
-from stages.stores import Adversarial, Features, Integers, Strings
+from stages.stores import perturbations, provenance
+from stages.stores.adversarial import Adversarial, read_adversarial, write_adversarial
+from stages.stores.features import Features, write_features
 from tests.conftest import ROOT, store
 
-CELL = Cell("stft", "resnet18", 1)
+CELL = CellPaths("stft", "resnet18", 1)
 ATTACKS = ["fgsm", "bim"]
 FOLDS = [1, 2, 3, 4, 5]
 LARGEST_PAGE = 15_000_000
@@ -99,7 +93,7 @@ def attacked(case: Case, victim: Victim, features: Features, name: str, *, fools
         found = np.flatnonzero(predicted == case.target[row])
         if len(found) and row % 6:
             adversarial[row] = features.features[found[0]]
-    sizes = robustness.sizes(case.images, adversarial)
+    sizes = perturbations.sizes(case.images, adversarial)
     success = case.eligible & (sizes.linf > 0)
     cost = np.where(success, sizes.linf, np.inf).astype(np.float32)
     attack = attacks.load(name)
@@ -121,25 +115,25 @@ def attacked(case: Case, victim: Victim, features: Features, name: str, *, fools
     return Adversarial(*columns, case.images, adversarial, attributes)
 
 
-def build(folder: Path, kind: str) -> Cell:
+def build(folder: Path, kind: str) -> CellPaths:
     """Write what `evaluate` reads, of one cell, into the working folder."""
     small(folder)
     rng = np.random.default_rng(0)
     compute: ComputeParams = params.read("compute", ComputeParams)
     made, model = classified(compute, rng, kind)
-    origin = origins.origin("stft")
+    origin = provenance.of_features("stft")
     attributes = {"classes": list(made.classes), **origin}
     made = replace(made, parameters=origin["parameters"])
     columns: dict[str, Strings | Integers] = {"labels": made.labels, "folds": made.folds}
     columns |= {"clips": made.clips, "groups": made.groups}
-    stores.write_features(paths.features("stft"), columns, made.features, (1, 32, 32), attributes)
+    write_features(paths.features("stft"), columns, made.features, (1, 32, 32), attributes)
     paths.TERMS.parent.mkdir(parents=True)
     paths.TERMS.write_text("Noise, free of any terms.\n", encoding="utf-8")
     for clip in made.clips:
         (paths.RAW / str(clip)).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(paths.RAW / str(clip), rng.uniform(-0.5, 0.5, 11025), 22050, format="WAV")
     victim = Victim(model, compute)
-    case = crafting.case(victim, made, np.flatnonzero(made.folds == 1), seed=0)
+    case = run.case(victim, made, np.flatnonzero(made.folds == 1), seed=0)
     for name in MODELS:
         checkpoints.write(CELL.model(name), model, checkpoints.card("resnet18", made), {"seed": "0"})
         CELL.curve(name).parent.mkdir(parents=True, exist_ok=True)
@@ -148,20 +142,20 @@ def build(folder: Path, kind: str) -> Cell:
         for attack in ATTACKS:
             found = attacked(case, victim, made, attack, fools=kind != "none fooled")
             found = replace(found, attributes={**found.attributes, "victim": name})
-            stores.write_adversarial(CELL.attack(name, attack), found)
+            write_adversarial(CELL.attack(name, attack), found)
     return CELL
 
 
 def tiny(input_shape: Sequence[int], classes: int) -> nn.Module:
     layers = [nn.Conv2d(input_shape[0], 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(4)]
-    return architectures.normalised(nn.Sequential(*layers, nn.Flatten(), nn.Linear(128, classes)))
+    return normalised(nn.Sequential(*layers, nn.Flatten(), nn.Linear(128, classes)))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick() -> Iterator[None]:
     """Few steps on a tiny network in place of ResNet-18: what is tested here is what is made of its verdicts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probes, "STEPS", 2)
+        patch.setattr(diagnostics, "STEPS", 2)
         patch.setattr(resnet18, "build", tiny)
         yield
 
@@ -192,7 +186,7 @@ def made_in(folder: Path, make: Callable[[Path], object]) -> Path:
 
 
 @pytest.fixture
-def cell(attacked_folder: Path, folder: Path) -> Cell:
+def cell(attacked_folder: Path, folder: Path) -> CellPaths:
     """A cell before `evaluate`, some clips of which are fooled, in the working folder."""
     shutil.copytree(attacked_folder, folder, dirs_exist_ok=True)
     params._document.cache_clear()
@@ -200,14 +194,14 @@ def cell(attacked_folder: Path, folder: Path) -> Cell:
 
 
 @pytest.fixture
-def finished(reported_folder: Path, folder: Path) -> Cell:
+def finished(reported_folder: Path, folder: Path) -> CellPaths:
     """It and its report."""
     shutil.copytree(reported_folder, folder, dirs_exist_ok=True)
     params._document.cache_clear()
     return CELL
 
 
-def run(cell: Cell) -> dict[str, dict[str, dict[str, float]]]:
+def run(cell: CellPaths) -> dict[str, dict[str, dict[str, float]]]:
     for victim in ("baseline", "hardened"):
         evaluate.main(cell.representation, cell.architecture, str(cell.fold), victim)
     report.main()
@@ -297,7 +291,7 @@ def test_drawings_have_paper_of_their_own_but_not_on_the_page() -> None:
     assert not [each for each in Page(paths.REPORT.read_text(encoding="utf-8")).all("rect") if "fill" in each]
 
 
-def test_the_figures_agree(finished: Cell) -> None:
+def test_the_figures_agree(finished: CellPaths) -> None:
     """Of the page, the table for the README, the summary and the metrics."""
     metrics = results.read(finished.metrics("hardened"))
     assert json.loads(paths.SUMMARY.read_text(encoding="utf-8"))["stft"]["resnet18"] == metrics
@@ -336,14 +330,14 @@ def test_the_readme_shows_the_difference_that_the_metrics_have() -> None:
     for name, before, after, _ in rows:
         representation, architecture, *keys = name.strip().split(".")
         for model, shown in zip(MODELS, (before, after), strict=True):
-            value: Any = results.read(ROOT / Cell(representation, architecture, 5).metrics(model))
+            value: Any = results.read(ROOT / CellPaths(representation, architecture, 5).metrics(model))
             for key in keys:
                 value = value.get(key, {})
             assert shown.strip() == ("-" if value == {} else str(round(value, 5))), f"{name} of the {model} model"
 
 
-def test_the_gallery_scales_what_was_found_without_the_model(finished: Cell, compute: ComputeParams) -> None:
-    found = stores.read_adversarial(finished.attack("baseline", "bim"), "")
+def test_the_gallery_scales_what_was_found_without_the_model(finished: CellPaths, compute: ComputeParams) -> None:
+    found = read_adversarial(finished.attack("baseline", "bim"), "")
     row = int(np.flatnonzero(found.success)[0])
     victim = Victim(resnet18.build((1, 32, 32), 3).eval(), compute)
     budgets = (float(found.cost[row]) / 2, float(found.cost[row]))
@@ -352,7 +346,7 @@ def test_the_gallery_scales_what_was_found_without_the_model(finished: Cell, com
     np.testing.assert_allclose(images[0], (found.clean[row] + found.adversarial[row]) / 2, atol=1e-6)
 
 
-def test_equal_runs_give_equal_bytes(finished: Cell) -> None:
+def test_equal_runs_give_equal_bytes(finished: CellPaths) -> None:
     """About 4 s: an evaluation and the report, again."""
     written = [*Path("metrics").rglob("*"), *Path("data/exhibits").rglob("*")]
     before = {file: file.read_bytes() for file in written if file.is_file()}
@@ -361,11 +355,11 @@ def test_equal_runs_give_equal_bytes(finished: Cell) -> None:
     assert {file: file.read_bytes() for file in before} == before
 
 
-def test_five_folds(finished: Cell, folder: Path) -> None:
+def test_five_folds(finished: CellPaths, folder: Path) -> None:
     for model in MODELS:
         metrics = results.read(finished.metrics(model))
         for fold in FOLDS[1:]:
-            other = Cell("stft", "resnet18", fold)
+            other = CellPaths("stft", "resnet18", fold)
             metrics["clean"]["accuracy"] = 0.5 + fold / 100 if model == "hardened" else 0.6
             metrics["checks"] |= {"bounds_kept": int(fold != 3), "passed": int(fold != 3)}
             results.write(other.told(model), metrics)
@@ -396,10 +390,10 @@ def test_five_folds(finished: Cell, folder: Path) -> None:
     ],
 )
 def test_stores_of_something_else_are_refused(
-    cell: Cell, change: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]], message: str
+    cell: CellPaths, change: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]], message: str
 ) -> None:
     file = cell.attack("hardened", "bim")
-    stores.write_adversarial(file, replace(stores.read_adversarial(file, ""), **change))  # type: ignore[arg-type]
+    write_adversarial(file, replace(read_adversarial(file, ""), **change))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=rf"hardened/bim.h5 {message}; run `dvc repro attack@stft-resnet18-1-hardened"):
         evaluate.main("stft", "resnet18", "1", "hardened")
 
@@ -413,10 +407,10 @@ def test_stores_of_something_else_are_refused(
         ({"doublings": 1}, "was made with the parameters"),
     ],
 )
-def test_stores_of_other_parameters_are_refused(cell: Cell, change: dict[str, object], message: str) -> None:
+def test_stores_of_other_parameters_are_refused(cell: CellPaths, change: dict[str, object], message: str) -> None:
     file = cell.attack("hardened", "bim")
-    found = stores.read_adversarial(file, "")
-    stores.write_adversarial(file, replace(found, attributes={**found.attributes, **change}))
+    found = read_adversarial(file, "")
+    write_adversarial(file, replace(found, attributes={**found.attributes, **change}))
     with pytest.raises(InputError, match=f"{message}.*run `dvc repro attack@stft-resnet18-1-hardened-bim`"):
         evaluate.main("stft", "resnet18", "1", "hardened")
     assert not Path("metrics/stft").exists()
@@ -437,7 +431,7 @@ def test_metrics_that_are_missing_or_damaged(content: bytes | None) -> None:
     ("path", "stage"),
     [(CELL.plots("hardened") / "costs.csv", "evaluate@"), (CELL.curve("hardened"), "harden@")],
 )
-def test_tables_that_are_missing(finished: Cell, path: Path, stage: str) -> None:
+def test_tables_that_are_missing(finished: CellPaths, path: Path, stage: str) -> None:
     assert finished == CELL
     path.unlink()
     with pytest.raises(InputError, match=rf"{path} is missing; run `dvc repro {stage}stft-resnet18-1"):
@@ -511,15 +505,15 @@ def test_a_browser_shows_and_plays_it(width: int) -> None:
     assert "CONSOLE" not in done.stderr
 
 
-def test_the_gallery_shows_a_clip_that_was_attacked(cell: Cell) -> None:
-    found = stores.read_adversarial(cell.attack("baseline", "bim"), "")
+def test_the_gallery_shows_a_clip_that_was_attacked(cell: CellPaths) -> None:
+    found = read_adversarial(cell.attack("baseline", "bim"), "")
     eligible = np.arange(12) == 2
     none = replace(found, success=np.zeros(12, bool), eligible=eligible, size_linf=np.zeros(12, np.float32))
     assert gallery.typical({"bim": none}) == 2
 
 
-def test_the_worst_case_takes_the_cheapest_example_of_every_clip(cell: Cell) -> None:
-    found = {name: stores.read_adversarial(cell.attack("baseline", name), "") for name in ATTACKS}
+def test_the_worst_case_takes_the_cheapest_example_of_every_clip(cell: CellPaths) -> None:
+    found = {name: read_adversarial(cell.attack("baseline", name), "") for name in ATTACKS}
     none = replace(found["bim"], success=np.zeros(12, bool))
     np.testing.assert_array_equal(
         checks.worst({"bim": found["bim"], "fgsm": none}, "size_linf"),

@@ -11,11 +11,12 @@ import scipy.signal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import plugins, representations
-from stages.audio import Waveform
-from stages.console import InputError
-from stages.representations import Image, decibels, pool
-from stages.representations._chromagram import Chromagram
+from stages import representations
+from stages.audio.decoding import Waveform
+from stages.core import plugins
+from stages.core.errors import InputError
+from stages.representations.base import Image, Representation, decibels, pool
+from stages.representations.base.chromagram import Chromagram
 from stages.representations.cwt import CWT
 from stages.representations.dwt import DWT, packets, unpacked
 from stages.representations.mel import Mel
@@ -69,7 +70,7 @@ BASES = [STFT(**SPECTROGRAM), Mel(**SPECTROGRAM), DWT(wavelet="sym8", level=7, r
 each_base = pytest.mark.parametrize("transform", BASES, ids=["stft", "mel", "dwt", "cwt"])
 
 
-def row_of(transform: representations.Representation, frequency: float) -> float:
+def row_of(transform: Representation, frequency: float) -> float:
     """Where the image has a frequency."""
     if isinstance(transform, CWT):
         return float(np.interp(frequency, transform.frequencies(RATE), np.arange(64)))
@@ -80,7 +81,7 @@ def row_of(transform: representations.Representation, frequency: float) -> float
 
 @pytest.mark.parametrize("frequency", [500.0, 3000.0, 9000.0])
 @each_base
-def test_a_tone_lies_in_its_band(transform: representations.Representation, frequency: float) -> None:
+def test_a_tone_lies_in_its_band(transform: Representation, frequency: float) -> None:
     loudest = transform.image(tone(frequency), RATE).mean(axis=1).argmax()
     assert abs(loudest - row_of(transform, frequency)) <= 1.5
 
@@ -151,9 +152,7 @@ def sound(rng: np.random.Generator) -> Waveform:
 
 
 @each_base
-def test_an_unchanged_image_gives_the_sound_back(
-    transform: representations.Representation, rng: np.random.Generator
-) -> None:
+def test_an_unchanged_image_gives_the_sound_back(transform: Representation, rng: np.random.Generator) -> None:
     waveform = sound(rng)
     rendered = transform.render(waveform, RATE, transform.image(waveform, RATE))
     assert rendered.shape == waveform.shape
@@ -164,9 +163,7 @@ def test_an_unchanged_image_gives_the_sound_back(
 
 @pytest.mark.parametrize("decibel", [-6.0, 6.0])
 @each_base
-def test_a_smooth_change_is_heard_again(
-    transform: representations.Representation, decibel: float, rng: np.random.Generator
-) -> None:
+def test_a_smooth_change_is_heard_again(transform: Representation, decibel: float, rng: np.random.Generator) -> None:
     waveform = (0.1 * rng.standard_normal(RATE)).astype(np.float32)
     image = transform.image(waveform, RATE)
     rows, frames = np.mgrid[:64, :48]

@@ -13,11 +13,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages import architectures, baselines, console, learning, resumption
-from stages.compute import ComputeParams
-from stages.learning import Record, Score
-from stages.lessons import Batch, Lesson
-from stages.resumption import Scratch, scratch
+from stages.architectures.base import normalised
+from stages.core import cli
+from stages.core.compute import ComputeParams
+from stages.models import resume
+from stages.models.resume import Scratch, scratch
+from stages.training import loop
+from stages.training.batches import Batch, TrainingData
+from stages.training.loop import Record, Score
+from stages.training.objectives import CrossEntropy, LossFunction
 from tests.conftest import ROOT, store
 from tests.test_learning import AUGMENTATION, taught
 
@@ -36,24 +40,24 @@ for epoch, end in enumerate(ends, 1):
 """
 
 
-def lesson(compute: ComputeParams, **changes: float) -> Lesson:
+def lesson(compute: ComputeParams, **changes: float) -> TrainingData:
     return taught(store(np.random.default_rng(0)), compute, **({"epochs": EPOCHS} | changes))
 
 
 def network() -> nn.Module:
     """With dropout, so that it draws from PyTorch's generator."""
     torch.manual_seed(0)
-    return architectures.normalised(
+    return normalised(
         nn.Sequential(nn.Conv2d(1, 4, 5, stride=4), nn.BatchNorm2d(4), nn.Flatten(), nn.Dropout(), nn.Linear(196, 3))
     )
 
 
-def learn(compute: ComputeParams, objective: learning.Objective) -> nn.Module:
+def learn(compute: ComputeParams, objective: LossFunction) -> nn.Module:
     """Train in the working folder, and save the weights if it comes to that."""
     model, teaching = network(), lesson(compute)
     with scratch("tiny", *teaching.made_from, model) as kept:
         record = Record("tiny", Path("curve.csv"), kept)
-        learning.fit(model, teaching, objective, lambda _: Score(0, 0, 1), record)
+        loop.fit(model, teaching, objective, lambda _: Score(0, 0, 1), record)
     return model
 
 
@@ -65,7 +69,7 @@ def interrupted(epoch: int, end: int) -> None:
         seen.append(batch.epoch)
         if seen.count(epoch) == 3:
             os.kill(os.getpid(), end)
-        return baselines.Plain(0.0)(model, batch)
+        return CrossEntropy(0.0)(model, batch)
 
     compute = ComputeParams(device="cpu", devices=1, nodes=1, precision="float32", workers=1, batch_size=64)
     sys.argv = ["stage"]
@@ -73,7 +77,7 @@ def interrupted(epoch: int, end: int) -> None:
     def main() -> None:
         learn(compute, objective)
 
-    console.run(main)
+    cli.run(main)
 
 
 def bits(model: nn.Module) -> list[bytes]:
@@ -96,7 +100,7 @@ def test_killed_at_any_epoch_it_ends_with_the_same_weights(
 
     def objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         seen.append(batch.epoch)
-        return baselines.Plain(0.0)(model, batch)
+        return CrossEntropy(0.0)(model, batch)
 
     resumed = learn(compute, objective)
     assert set(seen) == {4, 5}
@@ -111,24 +115,24 @@ def test_whatever_the_weights_come_from_is_in_the_key(
     compute: ComputeParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, model = lesson(compute), network()
-    usual = resumption._key(*first.made_from, model)
-    assert resumption._key(*lesson(compute).made_from, network()) == usual
-    assert resumption._key(*lesson(compute, weight_decay=0.1).made_from, model) != usual
+    usual = resume._key(*first.made_from, model)
+    assert resume._key(*lesson(compute).made_from, network()) == usual
+    assert resume._key(*lesson(compute, weight_decay=0.1).made_from, model) != usual
     masked = AUGMENTATION.model_copy(update={"time_mask": 0.2})
     for changed in ({"augmentation": masked}, {"seed": 1}, {"variants": first.images}):
-        assert resumption._key(*replace(first, **changed).made_from, model) != usual, changed
+        assert resume._key(*replace(first, **changed).made_from, model) != usual, changed
     first.images[3, 0, 5, 5] += 1e-6
-    assert resumption._key(*first.made_from, model) != usual
+    assert resume._key(*first.made_from, model) != usual
     with torch.no_grad():
         next(model.parameters())[0] += 1e-6
-    assert resumption._key(*lesson(compute).made_from, model) != usual
+    assert resume._key(*lesson(compute).made_from, model) != usual
     (tmp_path / "code.py").write_text("changed = True", encoding="utf-8")
-    monkeypatch.setattr(resumption, "CODE", tmp_path)
-    assert resumption._key(*lesson(compute).made_from, network()) != usual
+    monkeypatch.setattr(resume, "CODE", tmp_path)
+    assert resume._key(*lesson(compute).made_from, network()) != usual
 
 
 def test_scratch_is_removed_on_success_and_kept_on_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(resumption.FOLDER_VARIABLE, str(tmp_path / "elsewhere"))
+    monkeypatch.setenv(resume.FOLDER_VARIABLE, str(tmp_path / "elsewhere"))
     with suppress(ZeroDivisionError), scratch("run", "made of this") as kept:
         kept.write({"epoch": 1})
         raise ZeroDivisionError

@@ -11,27 +11,30 @@ import h5py
 import numpy as np
 import pytest
 
-from stages import files, stores
-from stages.console import InputError
+from stages.core import files
+from stages.core.arrays import Images
+from stages.core.errors import InputError
+from stages.stores.features import Features, read_features, write_features
+from stages.stores.hdf5 import _read_column, write_column
 from tests.conftest import ROOT, store
 
 STAGE = "features@stft"
 ORIGIN = {"dataset": "synthetic", "representation": "stft", "parameters": "{}"}
 
 
-def written(path: Path, rng: np.random.Generator) -> stores.Features:
+def written(path: Path, rng: np.random.Generator) -> Features:
     made = store(rng, clips=12)
     columns = {name: getattr(made, name) for name in ("labels", "folds", "clips", "groups")}
     variants = rng.random((12, 2, 32, 32), np.float32)
     attributes = {"classes": list(made.classes), "sample_rate": 8000, **ORIGIN}
     stacks = np.concatenate([made.features, variants], axis=1)
-    stores.write_features(path, columns, iter(stacks), (3, 32, 32), attributes)
+    write_features(path, columns, iter(stacks), (3, 32, 32), attributes)
     return replace(made, variants=variants)
 
 
 def test_what_is_written_is_read(tmp_path: Path, rng: np.random.Generator) -> None:
     made = written(tmp_path / "a.h5", rng)
-    read = stores.read_features(tmp_path / "a.h5", STAGE, ORIGIN)
+    read = read_features(tmp_path / "a.h5", STAGE, ORIGIN)
     for name, values in vars(made).items():
         np.testing.assert_array_equal(getattr(read, name), values)
 
@@ -44,8 +47,8 @@ def test_equal_values_give_equal_bytes(tmp_path: Path) -> None:
 
 def test_text_outside_of_ascii(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        stores._write_column(file, "clips", np.array(["größe.wav", "雨"]))
-        assert stores._column(file["clips"]).tolist() == ["größe.wav", "雨"]
+        write_column(file, "clips", np.array(["größe.wav", "雨"]))
+        assert _read_column(file["clips"]).tolist() == ["größe.wav", "雨"]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
@@ -53,7 +56,7 @@ def test_a_truncated_store(tmp_path: Path, rng: np.random.Generator, share: floa
     written(path := tmp_path / "a.h5", rng)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(InputError, match=r"a\.h5 is (damaged|incomplete).*dvc repro features@stft"):
-        stores.read_features(path, STAGE, ORIGIN)
+        read_features(path, STAGE, ORIGIN)
 
 
 def test_a_flipped_byte(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -62,22 +65,22 @@ def test_a_flipped_byte(tmp_path: Path, rng: np.random.Generator) -> None:
     content[content.index(made.features[5].tobytes()[:64]) + 10] ^= 1
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"a\.h5 is damaged.*dvc repro features@stft"):
-        stores.read_features(path, STAGE, ORIGIN)
+        read_features(path, STAGE, ORIGIN)
 
 
 def test_a_store_without_variants(tmp_path: Path, rng: np.random.Generator) -> None:
     made = store(rng, clips=12)
     columns = {name: getattr(made, name) for name in ("labels", "folds", "clips", "groups")}
     attributes = {"classes": list(made.classes), **ORIGIN}
-    stores.write_features(tmp_path / "a.h5", columns, iter(made.features), (1, 32, 32), attributes)
-    assert stores.read_features(tmp_path / "a.h5", STAGE, ORIGIN).variants.shape == (12, 0, 32, 32)
+    write_features(tmp_path / "a.h5", columns, iter(made.features), (1, 32, 32), attributes)
+    assert read_features(tmp_path / "a.h5", STAGE, ORIGIN).variants.shape == (12, 0, 32, 32)
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("dataset", "esc10"), ("parameters", '{"rows": 64}')])
 def test_a_store_of_something_else(tmp_path: Path, rng: np.random.Generator, name: str, wanted: str) -> None:
     written(path := tmp_path / "a.h5", rng)
     with pytest.raises(InputError) as error:
-        stores.read_features(path, STAGE, {**ORIGIN, name: wanted})
+        read_features(path, STAGE, {**ORIGIN, name: wanted})
     assert f"a.h5 has {name} {ORIGIN[name]!r}, params.yaml asks for {wanted!r}" in str(error.value)
     assert "run `dvc repro features@stft`" in str(error.value)
 
@@ -86,17 +89,17 @@ def test_a_store_that_is_being_written(tmp_path: Path, rng: np.random.Generator)
     path = tmp_path / "a.h5"
     seen: list[Path] = []
 
-    def images() -> Iterator[stores.Images]:
+    def images() -> Iterator[Images]:
         for image in store(rng, clips=2).features:
             seen.extend(tmp_path.iterdir())
             with pytest.raises(InputError, match=r"a\.h5 is missing; run `dvc repro features@stft`"):
-                stores.read_features(path, STAGE, ORIGIN)
+                read_features(path, STAGE, ORIGIN)
             yield image
 
-    stores.write_features(path, {"clips": np.array(["a", "b"])}, images(), (1, 32, 32), {})
+    write_features(path, {"clips": np.array(["a", "b"])}, images(), (1, 32, 32), {})
     assert seen
     with pytest.raises(InputError, match=r"a\.h5 is incomplete or not a store of this kind"):
-        stores.read_features(path, STAGE, ORIGIN)
+        read_features(path, STAGE, ORIGIN)
 
 
 FLAT = """
@@ -126,7 +129,7 @@ def test_memory_stays_flat_while_a_store_is_written(tmp_path: Path) -> None:
 
 def test_a_missing_store(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.h5 is missing; run `dvc repro features@stft`"):
-        stores.read_features(tmp_path / "a.h5", STAGE, ORIGIN)
+        read_features(tmp_path / "a.h5", STAGE, ORIGIN)
 
 
 def test_a_store_that_fails_midway_leaves_the_old_one(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -138,7 +141,7 @@ def test_a_store_that_fails_midway_leaves_the_old_one(tmp_path: Path, rng: np.ra
         raise InputError("clip 2 is not sound")
 
     with pytest.raises(InputError, match="clip 2"):
-        stores.write_features(path, {"clips": np.array(["a", "b"])}, broken(), (1, 32, 32), {})  # type: ignore[arg-type]
+        write_features(path, {"clips": np.array(["a", "b"])}, broken(), (1, 32, 32), {})  # type: ignore[arg-type]
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

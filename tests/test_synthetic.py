@@ -13,8 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from stages.console import InputError
-from stages.datasets import Clip
+from stages.core.errors import InputError
+from stages.datasets.base import Clip
 from stages.datasets.synthetic import Synthetic
 
 CLIPS_PER_CLASS = 50

@@ -8,9 +8,9 @@ import pytest
 import soundfile
 
 from stages import features, representations
-from stages.audio import AudioParams, Waveform, load
+from stages.audio.augment import VariantParams, variant
+from stages.audio.decoding import AudioParams, Waveform, load
 from stages.features import Extraction
-from stages.variants import VariantParams, variant
 
 RATE = 22_050
 SOUND = AudioParams(sample_rate=RATE, duration=1.0)

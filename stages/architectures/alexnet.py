@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torchvision.models import alexnet
 
-from stages.architectures import normalised
+from stages.architectures.base import normalised
 
 WIDTH = 1024
 GRID = 3

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from torch import nn
 from torchvision.models import googlenet
 
-from stages.architectures import normalised
+from stages.architectures.base import normalised
 
 
 def build(input_shape: Sequence[int], classes: int) -> nn.Module:

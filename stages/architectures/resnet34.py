@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 from torchvision.models import resnet34
 
-from stages.architectures import normalised
+from stages.architectures.base import normalised
 
 
 def build(input_shape: Sequence[int], classes: int) -> nn.Module:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from stages.architectures import normalised
+from stages.architectures.base import normalised
 
 WIDTHS = (16, 32, 64)
 BLOCKS_PER_GROUP = 9

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from stages.architectures import normalised
+from stages.architectures.base import normalised
 
 WIDTH = 512
 

@@ -3,8 +3,9 @@
 import foolbox
 from torch import Tensor
 
-from stages.attacks import Clips, Tried
-from stages.attacks._iterative import Iterative
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.linf import Iterative
+from stages.attacks.base.results import Candidates
 
 
 class BIM(Iterative):
@@ -12,6 +13,6 @@ class BIM(Iterative):
 
     paper = "Kurakin, Goodfellow, Bengio: Adversarial Examples in the Physical World, ICLR 2017"
 
-    def examples(self, model: foolbox.PyTorchModel, clips: Clips, budget: Tensor, start: Tensor) -> Tried:
+    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
         """The images when they were fooled, or after the last step."""
-        return self.descended(model, clips, budget, start)
+        return self.descend(model, inputs, budget, start)

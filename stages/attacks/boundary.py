@@ -8,10 +8,12 @@ from foolbox import TargetedMisclassification
 from foolbox.attacks import BoundaryAttack
 from pydantic import Field
 
-from stages.attacks import Clips, Knowledge, Norm, Tried
-from stages.attacks._decisions import Oracle
-from stages.attacks._minimum_norm import MinimumNorm
-from stages.params import Count, Number
+from stages.attacks.base import Access, Norm
+from stages.attacks.base.decisions import Oracle
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.minimum_norm import MinimumNorm
+from stages.attacks.base.results import Candidates
+from stages.core.params import Count, Number
 
 
 class Boundary(MinimumNorm):
@@ -21,25 +23,25 @@ class Boundary(MinimumNorm):
     """
 
     norm: ClassVar[Norm] = "l2"
-    knowledge: ClassVar[Knowledge] = "black box"
+    access: ClassVar[Access] = "black_box"
     paper = "Brendel, Rauber, Bethge: Decision-Based Adversarial Attacks, ICLR 2018"
-    begins_elsewhere: ClassVar[bool] = True
+    needs_starting_points: ClassVar[bool] = True
 
     steps: Annotated[Count, Field(ge=1, le=1000000)]
     spherical_step: Annotated[Number, Field(gt=0, le=1)]
     source_step: Annotated[Number, Field(gt=0, le=1)]
 
-    def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
+    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Where Foolbox's walk ends; the clean clips where there is no start."""
-        oracle, everyone = Oracle(model, clips), torch.arange(len(clips))
+        oracle, everyone = Oracle(model, inputs), torch.arange(len(inputs))
         attack = BoundaryAttack(steps=self.steps, spherical_step=self.spherical_step, source_step=self.source_step)
-        examples = clips.images.clone()
-        for row in everyone[oracle(clips.starts, everyone)].tolist():
-            one = clips[torch.tensor([row])]
+        examples = inputs.images.clone()
+        for row in everyone[oracle(inputs.starts, everyone)].tolist():
+            one = inputs[torch.tensor([row])]
             criterion = TargetedMisclassification(one.targets)
             with torch.random.fork_rng():
                 torch.manual_seed(int(one.seeds))
                 examples[row] = attack.run(model, one.images, criterion, starting_points=one.starts)[0]
             # At most: it asks about the start, about a second point every tenth step, and may stop early.
-            oracle.passes[row] += 1 + self.steps + self.steps // 10
-        return Tried(examples, oracle.passes)
+            oracle.queries[row] += 1 + self.steps + self.steps // 10
+        return Candidates(examples, oracle.queries)

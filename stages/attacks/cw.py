@@ -7,16 +7,18 @@ from foolbox import TargetedMisclassification
 from foolbox.attacks import L2CarliniWagnerAttack
 from pydantic import Field
 
-from stages.attacks import Clips, Knowledge, Norm, Tried
-from stages.attacks._minimum_norm import MinimumNorm
-from stages.params import Count, Number
+from stages.attacks.base import Access, Norm
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.minimum_norm import MinimumNorm
+from stages.attacks.base.results import Candidates
+from stages.core.params import Count, Number
 
 
 class CW(MinimumNorm):
     """Minimises the squared L2 norm plus a constant times the margin, the constant found by bisection."""
 
     norm: ClassVar[Norm] = "l2"
-    knowledge: ClassVar[Knowledge] = "white box"
+    access: ClassVar[Access] = "white_box"
     paper = "Carlini, Wagner: Towards Evaluating the Robustness of Neural Networks, IEEE S&P 2017"
 
     steps: Annotated[Count, Field(ge=1, le=10000)]
@@ -25,7 +27,7 @@ class CW(MinimumNorm):
     initial_const: Annotated[Number, Field(gt=0)]
     confidence: Annotated[Number, Field(ge=0)]
 
-    def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
+    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Foolbox's best, in L2; zeros where it found none."""
         attack = L2CarliniWagnerAttack(
             binary_search_steps=self.binary_search_steps,
@@ -36,5 +38,5 @@ class CW(MinimumNorm):
             # Its test for an early end looks at the loss of the whole batch: results would depend on the batch.
             abort_early=False,
         )
-        found = attack.run(model, clips.images, TargetedMisclassification(clips.targets))
-        return Tried.alike(found, self.steps * self.binary_search_steps)
+        found = attack.run(model, inputs.images, TargetedMisclassification(inputs.targets))
+        return Candidates.alike(found, self.steps * self.binary_search_steps)

@@ -7,25 +7,27 @@ from foolbox import TargetedMisclassification
 from foolbox.attacks import DDNAttack
 from pydantic import Field
 
-from stages.attacks import Clips, Knowledge, Norm, Tried
-from stages.attacks._minimum_norm import MinimumNorm
-from stages.params import Count, Number
+from stages.attacks.base import Access, Norm
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.minimum_norm import MinimumNorm
+from stages.attacks.base.results import Candidates
+from stages.core.params import Count, Number
 
 
 class DDN(MinimumNorm):
     """Gradient steps on a sphere that shrinks while the victim is fooled, and grows while it is not."""
 
     norm: ClassVar[Norm] = "l2"
-    knowledge: ClassVar[Knowledge] = "white box"
+    access: ClassVar[Access] = "white_box"
     paper = "Rony et al.: Decoupling Direction and Norm for Efficient Gradient-Based L2 Attacks, CVPR 2019"
 
     steps: Annotated[Count, Field(ge=1, le=10000)]
     init_epsilon: Annotated[Number, Field(gt=0, le=1)]
     gamma: Annotated[Number, Field(gt=0, lt=1)]
 
-    def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
+    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Foolbox's best, in L2; the clean clips where it found none."""
         # Foolbox's radius is the root of the sum over the bins.
-        radius = self.init_epsilon * clips.images[0].numel() ** 0.5
+        radius = self.init_epsilon * inputs.images[0].numel() ** 0.5
         attack = DDNAttack(init_epsilon=radius, steps=self.steps, gamma=self.gamma)
-        return Tried.alike(attack.run(model, clips.images, TargetedMisclassification(clips.targets)), self.steps)
+        return Candidates.alike(attack.run(model, inputs.images, TargetedMisclassification(inputs.targets)), self.steps)

@@ -7,16 +7,18 @@ from foolbox import TargetedMisclassification
 from foolbox.attacks import EADAttack
 from pydantic import Field
 
-from stages.attacks import Clips, Knowledge, Norm, Tried
-from stages.attacks._minimum_norm import MinimumNorm
-from stages.params import Count, Number
+from stages.attacks.base import Access, Norm
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.minimum_norm import MinimumNorm
+from stages.attacks.base.results import Candidates
+from stages.core.params import Count, Number
 
 
 class EAD(MinimumNorm):
     """Carlini and Wagner's attack with the L1 norm added to what is minimised."""
 
     norm: ClassVar[Norm] = "l1"
-    knowledge: ClassVar[Knowledge] = "white box"
+    access: ClassVar[Access] = "white_box"
     paper = "Chen et al.: EAD: Elastic-Net Attacks to Deep Neural Networks via Adversarial Examples, AAAI 2018"
 
     steps: Annotated[Count, Field(ge=1, le=10000)]
@@ -26,7 +28,7 @@ class EAD(MinimumNorm):
     regularization: Annotated[Number, Field(gt=0, le=1)]
     confidence: Annotated[Number, Field(ge=0)]
 
-    def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
+    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Foolbox's best, in L1; zeros where it found none."""
         attack = EADAttack(
             binary_search_steps=self.binary_search_steps,
@@ -39,6 +41,6 @@ class EAD(MinimumNorm):
             # Its test for an early end looks at the loss of the whole batch: results would depend on the batch.
             abort_early=False,
         )
-        found = attack.run(model, clips.images, TargetedMisclassification(clips.targets))
+        found = attack.run(model, inputs.images, TargetedMisclassification(inputs.targets))
         # It looks at the model twice a step: for the gradient, and for the verdict.
-        return Tried.alike(found, 2 * self.steps * self.binary_search_steps)
+        return Candidates.alike(found, 2 * self.steps * self.binary_search_steps)

@@ -7,9 +7,11 @@ from foolbox import TargetedMisclassification
 from foolbox.attacks import LInfFMNAttack
 from pydantic import Field
 
-from stages.attacks import Clips, Knowledge, Norm, Tried
-from stages.attacks._minimum_norm import MinimumNorm
-from stages.params import Count, Number
+from stages.attacks.base import Access, Norm
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.minimum_norm import MinimumNorm
+from stages.attacks.base.results import Candidates
+from stages.core.params import Count, Number
 
 OVERSHOOT = 1.001
 """Of the radius: at the linearised boundary itself nothing is fooled."""
@@ -19,17 +21,17 @@ class FMN(MinimumNorm):
     """Gradient steps in a ball whose radius follows the distance to the boundary."""
 
     norm: ClassVar[Norm] = "linf"
-    knowledge: ClassVar[Knowledge] = "white box"
+    access: ClassVar[Access] = "white_box"
     paper = "Pintor et al.: Fast Minimum-norm Adversarial Attacks through Adaptive Norm Constraints, NeurIPS 2021"
 
     steps: Annotated[Count, Field(ge=1, le=10000)]
     max_stepsize: Annotated[Number, Field(gt=0, le=1000)]
     gamma: Annotated[Number, Field(gt=0, lt=1)]
 
-    def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
+    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Foolbox's best, in L-infinity; the clean clips where it found none."""
         attack = BeyondTheBoundary(steps=self.steps, max_stepsize=self.max_stepsize, gamma=self.gamma)
-        return Tried.alike(attack.run(model, clips.images, TargetedMisclassification(clips.targets)), self.steps)
+        return Candidates.alike(attack.run(model, inputs.images, TargetedMisclassification(inputs.targets)), self.steps)
 
 
 class BeyondTheBoundary(LInfFMNAttack):

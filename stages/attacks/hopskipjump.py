@@ -8,10 +8,12 @@ from foolbox import PyTorchModel
 from pydantic import Field
 from torch import Tensor
 
-from stages.attacks import Clips, Knowledge, Norm, Tried
-from stages.attacks._decisions import Oracle
-from stages.attacks._minimum_norm import MinimumNorm
-from stages.params import Count, Number
+from stages.attacks.base import Access, Norm
+from stages.attacks.base.decisions import Oracle
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.minimum_norm import MinimumNorm
+from stages.attacks.base.results import Candidates
+from stages.core.params import Count, Number
 
 HALVINGS = 10
 """Of the way back to the boundary, and at most of a step."""
@@ -21,18 +23,18 @@ class HopSkipJump(MinimumNorm):
     """Walks along the boundary from a training clip of the target class; sees nothing but decisions."""
 
     norm: ClassVar[Norm] = "l2"
-    knowledge: ClassVar[Knowledge] = "black box"
+    access: ClassVar[Access] = "black_box"
     paper = "Chen, Jordan, Wainwright: HopSkipJumpAttack, IEEE S&P 2020"
-    begins_elsewhere: ClassVar[bool] = True
+    needs_starting_points: ClassVar[bool] = True
 
     steps: Annotated[Count, Field(ge=1, le=1000)]
-    evaluations: Annotated[Count, Field(ge=1, le=10000)]
-    probe: Annotated[Number, Field(gt=0, le=1)]
+    num_evals: Annotated[Count, Field(ge=1, le=10000)]
+    delta: Annotated[Number, Field(gt=0, le=1)]
 
-    def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
+    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Those of `BoundaryWalk`."""
-        walk = BoundaryWalk(steps=self.steps, evaluations=self.evaluations, probe=self.probe)
-        return walk.from_starts(model, clips)
+        walk = BoundaryWalk(steps=self.steps, num_evals=self.num_evals, delta=self.delta)
+        return walk.from_starts(model, inputs)
 
 
 class BoundaryWalk:
@@ -42,35 +44,35 @@ class BoundaryWalk:
     and asks about all clips until the last has found its step.
     """
 
-    def __init__(self, *, steps: int, evaluations: int, probe: float) -> None:
+    def __init__(self, *, steps: int, num_evals: int, delta: float) -> None:
         """Set the parameters.
 
         Args:
             steps: along the boundary, >= 1.
-            evaluations: of the first estimate of a gradient; those of the k-th take the square root of k as many.
-            probe: distance of the evaluations from the boundary, share of that from the clip.
+            num_evals: of the first estimate of a gradient; those of the k-th take the square root of k as many.
+            delta: distance of the evaluations from the boundary, share of that from the clip.
         """
-        self.steps, self.evaluations, self.probe = steps, evaluations, probe
+        self.steps, self.num_evals, self.delta = steps, num_evals, delta
 
-    def from_starts(self, model: PyTorchModel, clips: Clips) -> Tried:
+    def from_starts(self, model: PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Where the walk ends; the clean clips where there is no start.
 
         Args:
             model: one that decides in float32.
-            clips: on the device.
+            inputs: a batch of clips, on the device.
         """
-        oracle, generators = Oracle(model, clips), clips.generators()
-        everyone = torch.arange(len(clips))
-        rows = everyone[oracle(clips.starts, everyone)]
-        examples = clips.images.clone()
-        examples[rows] = oracle.nearest(clips.starts[rows], rows, HALVINGS)
+        oracle, generators = Oracle(model, inputs), inputs.generators()
+        everyone = torch.arange(len(inputs))
+        rows = everyone[oracle(inputs.starts, everyone)]
+        examples = inputs.images.clone()
+        examples[rows] = oracle.nearest(inputs.starts[rows], rows, HALVINGS)
         for step in range(1, self.steps + 1):
-            count = round(self.evaluations * step**0.5)
-            distance = (examples[rows] - clips.images[rows]).square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
-            gradient = self._gradient(oracle, examples[rows], rows, generators, count, self.probe * distance)
+            count = round(self.num_evals * step**0.5)
+            distance = (examples[rows] - inputs.images[rows]).square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
+            gradient = self._gradient(oracle, examples[rows], rows, generators, count, self.delta * distance)
             moved = self._moved(oracle, examples[rows], rows, distance / step**0.5 * gradient)
             examples[rows] = oracle.nearest(moved, rows, HALVINGS)
-        return Tried(examples, oracle.passes)
+        return Candidates(examples, oracle.queries)
 
     def _gradient(
         self,

@@ -9,11 +9,13 @@ from foolbox.distances import l0
 from pydantic import Field
 from torch import Tensor
 
-from stages.attacks import Clips, Knowledge, Norm, Tried
-from stages.attacks._gradients import logit_slopes, probability_slopes
-from stages.attacks._minimum_norm import MinimumNorm
-from stages.attacks._targeted import TargetedAttack
-from stages.params import Count, Number
+from stages.attacks.base import Access, Norm
+from stages.attacks.base.gradients import logit_gradients, probability_gradients
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.minimum_norm import MinimumNorm
+from stages.attacks.base.results import Candidates
+from stages.attacks.base.targeted import TargetedAttack
+from stages.core.params import Count, Number
 
 Rule = Literal["single", "pair"]
 
@@ -26,18 +28,18 @@ class JSMA(MinimumNorm):
     """
 
     norm: ClassVar[Norm] = "l1"
-    knowledge: ClassVar[Knowledge] = "white box"
+    access: ClassVar[Access] = "white_box"
     paper = "Papernot et al.: The Limitations of Deep Learning in Adversarial Settings, EuroS&P 2016"
 
     rule: Rule
     theta: Annotated[Number, Field(gt=0, le=1)]
-    at_once: Annotated[Count, Field(ge=1, le=10000)]
+    bins_per_step: Annotated[Count, Field(ge=1, le=10000)]
     steps: Annotated[Count, Field(ge=1, le=100000)]
 
-    def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
+    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Those of `SaliencyMapAttack`."""
-        attack = SaliencyMapAttack(rule=self.rule, theta=self.theta, at_once=self.at_once, steps=self.steps)
-        return attack.attempt(model, clips.images, clips.targets)
+        attack = SaliencyMapAttack(rule=self.rule, theta=self.theta, bins_per_step=self.bins_per_step, steps=self.steps)
+        return attack.attempt(model, inputs.images, inputs.targets)
 
 
 class SaliencyMapAttack(TargetedAttack):
@@ -51,26 +53,26 @@ class SaliencyMapAttack(TargetedAttack):
 
     distance = l0
 
-    def __init__(self, *, rule: Rule, theta: float, at_once: int, steps: int) -> None:
+    def __init__(self, *, rule: Rule, theta: float, bins_per_step: int, steps: int) -> None:
         """Set the parameters.
 
         Args:
             rule: `single` takes the bins one by one, `pair` two together, so that one may make up for the other.
             theta: change of a bin; it ends at the bounds.
-            at_once: bins or pairs changed between two looks at the model; the paper's is 1.
+            bins_per_step: bins or pairs changed between two looks at the model; the paper's is 1.
             steps: most looks at the model.
         """
-        self.theta, self.at_once, self.steps = theta, at_once, steps
+        self.theta, self.bins_per_step, self.steps = theta, bins_per_step, steps
         self.slopes, self.choose, self.cost = RULES[rule]
 
-    def attempt(self, model: PyTorchModel, images: Tensor, targets: Tensor) -> Tried:
+    def attempt(self, model: PyTorchModel, images: Tensor, targets: Tensor) -> Candidates:
         """The images when the model first takes them for their targets, or after the last step."""
         examples, moved = images.clone(), torch.zeros_like(images)
-        passes = torch.zeros(len(images), dtype=torch.int64)
+        queries = torch.zeros(len(images), dtype=torch.int64)
         active = torch.arange(len(images), device=images.device)
         for _ in range(self.steps):
             fooled, towards, others = self.slopes(model, examples[active], targets[active])
-            passes[active.cpu()] += self.cost
+            queries[active.cpu()] += self.cost
             change = self._change(examples[active], moved[active], towards, others)
             going = ~fooled & change.flatten(1).any(1)
             active, change = active[going], change[going]
@@ -78,13 +80,13 @@ class SaliencyMapAttack(TargetedAttack):
                 break
             examples[active] = (examples[active] + self.theta * change).clamp(0, 1)
             moved[active] = torch.where(change == 0, moved[active], change)
-        return Tried(examples, passes)
+        return Candidates(examples, queries)
 
     def _change(self, images: Tensor, moved: Tensor, towards: Tensor, others: Tensor) -> Tensor:
         """Direction in which each bin is changed, 0 for most; shape of the images."""
         can_rise, can_fall = (images < 1) & (moved >= 0), (images > 0) & (moved <= 0)
         maps = [values.flatten(1) for values in (towards, others, can_rise, can_fall)]
-        return self.choose(maps[0], maps[1], maps[2], maps[3], self.at_once).reshape(images.shape)
+        return self.choose(maps[0], maps[1], maps[2], maps[3], self.bins_per_step).reshape(images.shape)
 
 
 def most_salient_bins(towards: Tensor, others: Tensor, can_rise: Tensor, can_fall: Tensor, count: int) -> Tensor:
@@ -152,7 +154,7 @@ def _unsurpassed(gain: Tensor, loss: Tensor) -> Tensor:
 
 
 RULES = {
-    "single": (probability_slopes, most_salient_bins, 1),
-    "pair": (logit_slopes, most_salient_pairs, 2),
+    "single": (probability_gradients, most_salient_bins, 1),
+    "pair": (logit_gradients, most_salient_pairs, 2),
 }
-"""Which slopes are looked at, how bins are chosen by them, and the passes that a look takes."""
+"""Which slopes are looked at, how bins are chosen by them, and the queries that a look takes."""

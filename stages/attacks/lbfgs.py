@@ -13,10 +13,12 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional
 
-from stages.attacks import Clips, Knowledge, Norm, Tried
-from stages.attacks._minimum_norm import MinimumNorm
-from stages.attacks._targeted import TargetedAttack
-from stages.params import Count, Number
+from stages.attacks.base import Access, Norm
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.minimum_norm import MinimumNorm
+from stages.attacks.base.results import Candidates
+from stages.attacks.base.targeted import TargetedAttack
+from stages.core.params import Count, Number
 
 GROWTH = 10.0
 """Of the constant until the victim is fooled, as in C&W's attack."""
@@ -26,19 +28,19 @@ class LBFGS(MinimumNorm):
     """Minimises the squared L2 norm plus a constant times the target's cross-entropy, the constant by line search."""
 
     norm: ClassVar[Norm] = "l2"
-    knowledge: ClassVar[Knowledge] = "white box"
+    access: ClassVar[Access] = "white_box"
     paper = "Szegedy et al.: Intriguing Properties of Neural Networks, ICLR 2014"
 
     steps: Annotated[Count, Field(ge=1, le=10000)]
     line_search_steps: Annotated[Count, Field(ge=1, le=50)]
     initial_const: Annotated[Number, Field(gt=0)]
 
-    def examples(self, model: foolbox.PyTorchModel, clips: Clips) -> Tried:
+    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Those of `LBFGSAttack`."""
         attack = LBFGSAttack(
             steps=self.steps, line_search_steps=self.line_search_steps, initial_const=self.initial_const
         )
-        return attack.attempt(model, clips.images, clips.targets)
+        return attack.attempt(model, inputs.images, inputs.targets)
 
 
 class LBFGSAttack(TargetedAttack):
@@ -50,32 +52,34 @@ class LBFGSAttack(TargetedAttack):
         """Set the parameters.
 
         Args:
-            steps: passes after which one minimisation takes no further step; its last line search is finished.
+            steps: queries after which one minimisation takes no further step; its last line search is finished.
             line_search_steps: values of the constant that are tried.
             initial_const: the first.
         """
         self.steps, self.line_search_steps, self.initial_const = steps, line_search_steps, initial_const
 
-    def attempt(self, model: PyTorchModel, images: Tensor, targets: Tensor) -> Tried:
+    def attempt(self, model: PyTorchModel, images: Tensor, targets: Tensor) -> Candidates:
         """The nearest minimisers that the model takes for their targets; the images where there are none."""
         found = [self._one(model, image, target) for image, target in zip(images, targets, strict=True)]
-        return Tried(torch.stack([example for example, _ in found]), torch.tensor([passes for _, passes in found]))
+        return Candidates(
+            torch.stack([example for example, _ in found]), torch.tensor([queries for _, queries in found])
+        )
 
     def _one(self, model: PyTorchModel, image: Tensor, target: Tensor) -> tuple[Tensor, int]:
-        """The example of the smallest constant that fools, by growth and bisection, and the passes that it took."""
-        const, low, high, best, passes = self.initial_const, 0.0, np.inf, image, 0
+        """The example of the smallest constant that fools, by growth and bisection, and the queries that it took."""
+        const, low, high, best, queries = self.initial_const, 0.0, np.inf, image, 0
         for _ in range(self.line_search_steps):
             found, evaluations = self._minimiser(model, image, target, const)
-            passes += evaluations + 1
+            queries += evaluations + 1
             if bool(model(found[None]).argmax(1) == target):
                 high, best = const, found
             else:
                 low = const
             const = (low + high) / 2 if np.isfinite(high) else const * GROWTH
-        return best, passes
+        return best, queries
 
     def _minimiser(self, model: PyTorchModel, image: Tensor, target: Tensor, const: float) -> tuple[Tensor, int]:
-        """Of the squared norm plus `const` times the cross-entropy, within [0, 1], and the passes that it took."""
+        """Of the squared norm plus `const` times the cross-entropy, within [0, 1], and the queries that it took."""
 
         def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
             leaf = torch.from_numpy(flat).reshape(image.shape).to(image).requires_grad_()

@@ -6,9 +6,10 @@ import foolbox
 from pydantic import Field
 from torch import Tensor
 
-from stages.attacks import Clips, Tried
-from stages.attacks._iterative import Iterative
-from stages.params import Number
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.linf import Iterative
+from stages.attacks.base.results import Candidates
+from stages.core.params import Number
 
 
 class MIFGSM(Iterative):
@@ -18,6 +19,6 @@ class MIFGSM(Iterative):
 
     decay: Annotated[Number, Field(ge=0, le=1)]
 
-    def examples(self, model: foolbox.PyTorchModel, clips: Clips, budget: Tensor, start: Tensor) -> Tried:
+    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
         """The images when they were fooled, or after the last step."""
-        return self.descended(model, clips, budget, start, momentum=self.decay)
+        return self.descend(model, inputs, budget, start, momentum=self.decay)

@@ -7,9 +7,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from stages.attacks import Clips, Tried
-from stages.attacks._iterative import Iterative
-from stages.params import Count
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.linf import Iterative, random_points
+from stages.attacks.base.results import Candidates
+from stages.core.params import Count
 
 
 class PGD(Iterative):
@@ -19,18 +20,17 @@ class PGD(Iterative):
 
     restarts: Annotated[Count, Field(ge=1, le=100)]
 
-    def examples(self, model: foolbox.PyTorchModel, clips: Clips, budget: Tensor, start: Tensor) -> Tried:
+    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
         """The end of the first descent that fools the model, or of the last."""
-        examples, passes = clips.images.clone(), torch.zeros(len(clips), dtype=torch.int64)
-        generators = clips.generators()
-        active = torch.arange(len(clips))
+        examples, queries = inputs.images.clone(), torch.zeros(len(inputs), dtype=torch.int64)
+        generators = inputs.generators()
+        active = torch.arange(len(inputs))
         for _ in range(self.restarts):
-            corners = [torch.rand(clips.images.shape[1:], generator=generator) * 2 - 1 for generator in generators]
-            starts = clips.images + budget * torch.stack(corners).to(clips.images)
-            tried = self.descended(model, clips[active], budget[active], starts[active])
+            starts = random_points(inputs, budget, generators)
+            tried = self.descend(model, inputs[active], budget[active], starts[active])
             examples[active] = tried.examples
-            passes[active] += tried.passes + 1
-            active = active[(model(tried.examples).argmax(1) != clips.targets[active]).cpu()]
+            queries[active] += tried.queries + 1
+            active = active[(model(tried.examples).argmax(1) != inputs.targets[active]).cpu()]
             if not len(active):
                 break
-        return Tried(examples, passes)
+        return Candidates(examples, queries)

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
-from stages.datasets import Clip, Recordings, _esc50, require
-from stages.fetching.publications import Publication
+from stages.datasets.base import Clip, Recordings, esc50_layout, require
+from stages.datasets.base.publications import Publication
 
 CLASS_FOLDER = re.compile(r"\d{3} - (?P<label>.+)")
 RECORDING = re.compile(r"(?P<fold>[1-5])-(?P<group>\d+)-[A-Z]\.(ogg|wav)")
@@ -19,12 +19,12 @@ class ESC10(Recordings):
     """Read from either layout."""
 
     clips: ClassVar[int] = 2000
-    publication: ClassVar[Publication | None] = _esc50.PUBLICATION
+    publication: ClassVar[Publication | None] = esc50_layout.PUBLICATION
 
     def find(self, root: Path, seed: int) -> dict[Clip, Path]:
         """The group is the Freesound recording."""
-        rows = _esc50.table(root)
-        found = _own_layout(root) if rows is None else _esc50.clips(rows[rows.esc10 == "True"])
+        rows = esc50_layout.table(root)
+        found = _own_layout(root) if rows is None else esc50_layout.clips(rows[rows.esc10 == "True"])
         expected = "ESC-10: it holds neither meta/esc50.csv nor folders such as '001 - Dog bark' with files such as "
         require(found, str(root), f"{expected}1-100032-A.ogg")
         return found

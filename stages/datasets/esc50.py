@@ -3,19 +3,19 @@
 from pathlib import Path
 from typing import ClassVar
 
-from stages.datasets import Clip, Recordings, _esc50, require
-from stages.fetching.publications import Publication
+from stages.datasets.base import Clip, Recordings, esc50_layout, require
+from stages.datasets.base.publications import Publication
 
 
 class ESC50(Recordings):
     """Read from its published layout."""
 
     clips: ClassVar[int] = 2000
-    publication: ClassVar[Publication | None] = _esc50.PUBLICATION
+    publication: ClassVar[Publication | None] = esc50_layout.PUBLICATION
 
     def find(self, root: Path, seed: int) -> dict[Clip, Path]:
         """Every row of `meta/esc50.csv`."""
-        rows = _esc50.table(root)
-        found = {} if rows is None else _esc50.clips(rows)
+        rows = esc50_layout.table(root)
+        found = {} if rows is None else esc50_layout.clips(rows)
         require(found, str(root), "ESC-50: it holds no clips in meta/esc50.csv")
         return found

@@ -7,9 +7,10 @@ import pandas as pd
 import soundfile
 from pydantic import Field
 
-from stages.console import InputError, say
-from stages.datasets import Clip, Recordings, _foldmaking, _tables
-from stages.params import Count
+from stages.core.errors import InputError
+from stages.core.params import Count
+from stages.core.progress import log
+from stages.datasets.base import Clip, Recordings, fold_making, tables
 
 SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"} | {".aif", ".opus", ".oga"}
 """Of names that are taken for sound; one that libsndfile then cannot read is an error."""
@@ -36,7 +37,7 @@ class Folder(Recordings):
         if "group" not in rows:
             rows = rows.assign(group=rows.path)
         if "fold" not in rows:
-            rows = rows.assign(fold=_foldmaking.make(rows, self.folds, seed))
+            rows = rows.assign(fold=fold_making.make(rows, self.folds, seed))
         return {
             Clip(row["path"], row["label"], int(row["fold"]), row["group"]): top / row["path"]
             for row in rows.to_dict("records")
@@ -85,12 +86,12 @@ def _walk(root: Path) -> pd.DataFrame:
         else:
             others.append(relative.as_posix())
     if others:
-        say(f"{top}: {len(others)} files are in no class's folder or no sound by their names, so unused: {others[0]} …")
+        log(f"{top}: {len(others)} files are in no class's folder or no sound by their names, so unused: {others[0]} …")
     return pd.DataFrame(rows, columns=["path", "label"])
 
 
 def _read(table: Path) -> pd.DataFrame:
-    rows = _tables.read(table, ["path", "label"], optional=("fold", "group"))
+    rows = tables.read(table, ["path", "label"], optional=("fold", "group"))
     rows = rows.assign(path=[PurePosixPath(path).as_posix() for path in rows.path])
     return rows.sort_values("path", ignore_index=True)
 

@@ -18,10 +18,10 @@ from joblib import Parallel, delayed
 from numpy.random import Generator
 from pydantic import Field
 
-from stages import files, seeding
-from stages.console import InputError
-from stages.datasets import Clip, Collected, Dataset
-from stages.params import Count
+from stages.core import files, seeding
+from stages.core.errors import InputError
+from stages.core.params import Count
+from stages.datasets.base import Clip, Collected, Dataset
 
 FOLDS = 5
 MOST_CLIPS_PER_RECORDING = 3

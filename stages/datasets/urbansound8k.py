@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import ClassVar
 
-from stages.datasets import Clip, Recordings, _tables, require
-from stages.fetching.publications import Publication
+from stages.datasets.base import Clip, Recordings, require, tables
+from stages.datasets.base.publications import Publication
 
 
 class UrbanSound8K(Recordings):
@@ -33,7 +33,7 @@ class UrbanSound8K(Recordings):
 def _clips(table: Path) -> dict[Clip, Path]:
     audio = table.parent.parent / "audio"
     found = {}
-    for row in _tables.read(table, ["slice_file_name", "fsID", "fold", "class"]).to_dict("records"):
+    for row in tables.read(table, ["slice_file_name", "fsID", "fold", "class"]).to_dict("records"):
         path = f"fold{row['fold']}/{row['slice_file_name']}"
         found[Clip(path, row["class"], int(row["fold"]), row["fsID"])] = audio / path
     return found

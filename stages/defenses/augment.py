@@ -2,13 +2,13 @@
 
 from torch import Tensor, nn
 
-from stages.defenses import Defense
-from stages.lessons import Batch, Lesson
+from stages.defenses.base import Defense
+from stages.training.batches import Batch, TrainingData
 
 
 class Augment(Defense):
     """Adds nothing to the crafted clips that `harden.crafted_share` mixes into each batch."""
 
-    def adversaries(self, model: nn.Module, batch: Batch, targets: Tensor, lesson: Lesson) -> Tensor:
+    def adversaries(self, network: nn.Module, batch: Batch, targets: Tensor, data: TrainingData) -> Tensor:
         """The batch's images as they are."""
         return batch.images

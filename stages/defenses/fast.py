@@ -5,11 +5,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.attacks._descent import LinfDescent
-from stages.defenses import Defense
-from stages.defenses._descending import descended, random_start
-from stages.lessons import Batch, Lesson
-from stages.params import Number
+from stages.attacks.base.linf import LinfDescent
+from stages.core.params import Number
+from stages.defenses.base import Defense
+from stages.defenses.base.pgd_training import descend, random_start
+from stages.training.batches import Batch, TrainingData
 
 
 class Fast(Defense):
@@ -20,7 +20,7 @@ class Fast(Defense):
     eps: Annotated[Number, Field(gt=0, le=1)]
     rel_stepsize: Annotated[Number, Field(gt=0, le=2)]
 
-    def adversaries(self, model: nn.Module, batch: Batch, targets: Tensor, lesson: Lesson) -> Tensor:
+    def adversaries(self, network: nn.Module, batch: Batch, targets: Tensor, data: TrainingData) -> Tensor:
         """Examples within `eps` of the images."""
-        attack = LinfDescent(steps=1, rel_stepsize=self.rel_stepsize)
-        return descended(attack, self.eps, model, random_start(self.eps, batch, lesson), batch, targets, lesson)
+        step = LinfDescent(steps=1, rel_stepsize=self.rel_stepsize)
+        return descend(step, self.eps, network, random_start(self.eps, batch, data), batch, targets, data)

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field, PrivateAttr
 from torch import Tensor, nn
 
-from stages.defenses import Defense
-from stages.lessons import Batch, Lesson
-from stages.params import Count, Number
+from stages.core.params import Count, Number
+from stages.defenses.base import Defense
+from stages.training.batches import Batch, TrainingData
 
 
 class Free(Defense):
@@ -21,16 +21,16 @@ class Free(Defense):
     single_step: ClassVar[bool] = True
 
     eps: Annotated[Number, Field(gt=0, le=1)]
-    times: Annotated[Count, Field(ge=2, le=100)]
+    replays: Annotated[Count, Field(ge=2, le=100)]
 
     _perturbations: dict[int, Tensor] = PrivateAttr(default_factory=dict)
 
     @property
-    def replays(self) -> int:
+    def steps_per_batch(self) -> int:
         """Of the parameter `times`."""
-        return self.times
+        return self.replays
 
-    def adversaries(self, model: nn.Module, batch: Batch, targets: Tensor, lesson: Lesson) -> Tensor:
+    def adversaries(self, network: nn.Module, batch: Batch, targets: Tensor, data: TrainingData) -> Tensor:
         """The images as perturbed so far; the backward pass through them perturbs them further."""
         if batch.replay == 0:
             self._perturbations.update({int(clip): torch.zeros_like(batch.images[0]) for clip in batch.indices})

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from stages.defenses import Defense
-from stages.lessons import Batch, Lesson
+from stages.defenses.base import Defense
+from stages.training.batches import Batch, TrainingData
 
 
 class Control(Defense):
@@ -14,6 +14,6 @@ class Control(Defense):
     takes_crafted: ClassVar[bool] = False
     hardens: ClassVar[bool] = False
 
-    def adversaries(self, model: nn.Module, batch: Batch, targets: Tensor, lesson: Lesson) -> Tensor:
+    def adversaries(self, network: nn.Module, batch: Batch, targets: Tensor, data: TrainingData) -> Tensor:
         """The batch's images as they are."""
         return batch.images

@@ -6,13 +6,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages import learning
-from stages.defenses._descending import Descending
-from stages.lessons import Batch
-from stages.params import Number
+from stages.core.params import Number
+from stages.defenses.base.pgd_training import PGDTraining
+from stages.training.batches import Batch
+from stages.training.objectives import cross_entropy
 
 
-class TRADES(Descending):
+class TRADES(PGDTraining):
     """Cross-entropy of the clean clips + beta KL(p(clean) || p(adversary)).
 
     The adversary descends towards a wrong class, as those that robustness is measured with; the paper's climbs the
@@ -25,8 +25,8 @@ class TRADES(Descending):
         self, model: nn.Module, adversarial: Tensor, batch: Batch, label_smoothing: float
     ) -> tuple[Tensor, Tensor]:
         """The two terms' sum, and the logits of the adversaries."""
-        clean_loss, clean = learning.cross_entropy(model, batch.images, batch, label_smoothing)
-        _, logits = learning.cross_entropy(model, adversarial, batch, label_smoothing)
+        clean_loss, clean = cross_entropy(model, batch.images, batch, label_smoothing)
+        _, logits = cross_entropy(model, adversarial, batch, label_smoothing)
         divergence = functional.kl_div(
             logits.float().log_softmax(1), clean.float().log_softmax(1), reduction="batchmean", log_target=True
         )

@@ -1,100 +1,180 @@
-"""What one model of a cell is worth: clean, attacked, against what was crafted for others, and by ear."""
+"""What one model of a cell is worth: clean, attacked, against what was crafted for the baseline, and by ear."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from stages.attacks import Attack
-from stages.audio import AudioParams
-from stages.crafting import Case
-from stages.evaluation import checks, listening, probes, rates
+from stages.attacks.base import Attack
+from stages.attacks.base.inputs import AttackInputs, attack_inputs
+from stages.audio.decoding import AudioParams
+from stages.core.arrays import Integers
+from stages.evaluation import checks, diagnostics, rates, sonification
 from stages.evaluation.checks import SIZES, Stores
-from stages.evaluation.listening import Heard
-from stages.prediction import Victim
-from stages.representations import Representation
-from stages.stores import Adversarial, Images, Integers
-from stages.trials import Trial
+from stages.evaluation.sonification import Sonified
+from stages.evaluation.stored_attacks import StoredAttack, read_attacks
+from stages.models.cell import Cell
+from stages.models.victim import Victim, predictions
+from stages.representations.base import Representation
+from stages.stores.adversarial import Adversarial
 
 
-def predictions(victim: Victim, images: Images) -> Integers:
-    """Predicted classes, shape (N,)."""
-    if not len(images):
-        return np.zeros(0, np.int64)
-    classes: Integers = victim.predict(torch.from_numpy(images)).cpu().numpy()
-    return classes
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A model of a cell, what attacks made of its test clips, and the metrics."""
+
+    cell: Cell
+    model: str
+    """`baseline` or `hardened`."""
+    victim: Victim
+    inputs: AttackInputs
+    """The test clips."""
+    attacks: Mapping[str, StoredAttack]
+    """By name: what each found on this model."""
+    baseline: Stores
+    """What each attack found on the baseline of the cell; nothing where this is the baseline."""
+    eps: float
+    predicted: Integers
+    """The classes that the model takes the clean clips for, shape (N,)."""
+    sonified: Sonified
+    sample_rate: int
+    """Of the sounds, in Hz."""
+    metrics: Mapping[str, Any]
+
+    @property
+    def stores(self) -> Stores:
+        """What each attack found on this model."""
+        return {name: each.store for name, each in self.attacks.items()}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.cell.features.classes
 
 
-def clean(case: Case) -> dict[str, float]:
-    """Accuracy with its interval."""
-    return {"clips": len(case.label), **rates.rate("accuracy", case.eligible)}
+@dataclass(frozen=True)
+class EvaluationParams:
+    """What an evaluation needs of params.yaml."""
+
+    attacks: list[str]
+    """Names."""
+    eps: float
+    """The budget that rates are told for."""
+    representation: Representation
+    audio: AudioParams
 
 
-def adaptive(found: Stores, case: Case, eps: float, seed: int) -> dict[str, dict[str, float]]:
-    """The metrics of each attack, and of the cheapest example of all in each norm."""
+def evaluate(cell: Cell, model: str, settings: EvaluationParams) -> Evaluation:
+    """Measure one model of a cell.
+
+    Args:
+        cell: its test clips, models and adversarial stores are read.
+        model: `baseline` or `hardened`.
+        settings: which attacks, the budget, and how the clips are read.
+
+    Raises:
+        InputError: a file is missing, damaged, or made of something else.
+    """
+    victim, eps = cell.victim(model), settings.eps
+    inputs = attack_inputs(victim, cell.features, cell.split.test, cell.seed)
+    found = read_attacks(cell.paths, model, settings.attacks, inputs, eps)
+    stores = {name: each.store for name, each in found.items()}
+    baseline: Stores = {}
+    if model == "hardened":
+        stored = read_attacks(cell.paths, "baseline", settings.attacks, inputs, eps)
+        baseline = {name: each.store for name, each in stored.items()}
+    predicted = predictions(victim, inputs.images.numpy())
+    sonified = sonify(settings.representation, settings.audio, victim, stores, inputs)
+    metrics: dict[str, Any] = {
+        "clean": clean(inputs),
+        "adaptive": adaptive(stores, inputs, eps, cell.seed),
+        "untargeted": untargeted(victim, stores, inputs, eps),
+        "sound": sonified.metrics(),
+    }
+    if baseline:
+        metrics["transferred"] = transferred(victim, baseline, inputs, predicted, eps)
+    kinds = {name: each.attack for name, each in found.items()}
+    figures = check_figures(cell, victim, inputs, stores, kinds, eps)
+    if baseline and inputs.eligible.any():
+        norms = {name: kind.norm for name, kind in kinds.items()}
+        figures["transfer_not_stronger"] = checks.transfer_lead(stores, metrics["transferred"], norms, eps)
+    metrics |= {"checks": checks.judge(figures), "check_figures": figures}
+    return Evaluation(
+        cell=cell,
+        model=model,
+        victim=victim,
+        inputs=inputs,
+        attacks=found,
+        baseline=baseline,
+        eps=eps,
+        predicted=predicted,
+        sonified=sonified,
+        sample_rate=settings.audio.sample_rate,
+        metrics=metrics,
+    )
+
+
+def clean(inputs: AttackInputs) -> dict[str, float]:
+    """Tell the accuracy with its interval."""
+    return {"clips": len(inputs), **rates.rate("accuracy", inputs.eligible.numpy())}
+
+
+def adaptive(found: Stores, inputs: AttackInputs, eps: float, seed: int) -> dict[str, dict[str, float]]:
+    """Tell the metrics of each attack, and of the cheapest example of all in each norm."""
+    correct = inputs.eligible.numpy()
     metrics = {
-        name: rates.fooling(store.cost, case.eligible, store.eligible, eps, seed) | effort(store)
+        name: rates.fooling(store.cost, correct, store.eligible, eps, seed) | effort(store)
         for name, store in found.items()
     }
-    seconds = round(sum(each["seconds"] for each in metrics.values()), 1)
     for name, size in SIZES.items():
-        costs = checks.worst(found, size)
-        metrics[name] = rates.fooling(costs, case.eligible, checks.eligible(found), eps, seed) | {"seconds": seconds}
+        metrics[name] = rates.fooling(checks.worst(found, size), correct, checks.eligible(found), eps, seed)
     return metrics
 
 
 def effort(store: Adversarial) -> dict[str, float]:
-    """What an attack took: seconds in all, passes a clip, and how its tuning ended, if it was tuned."""
-    taken = {"seconds": round(float(store.attributes["seconds"]), 1)}
-    if store.eligible.any():
-        taken["passes"] = round(float(store.queries[store.eligible].mean()), 1)
+    """Tell what an attack took: queries a clip, and how its tuning ended, if it was tuned."""
+    taken = {"queries": round(float(store.queries[store.eligible].mean()), 1)} if store.eligible.any() else {}
     if not store.attributes["tuning_clips"]:
         return taken
-    return taken | {name: int(store.attributes[name]) for name in ("doublings", "reached", "converged")}
+    return taken | {name: int(store.attributes[name]) for name in ("levels", "reached", "converged")}
 
 
-def untargeted(victim: Victim, found: Stores, case: Case, eps: float) -> dict[str, float]:
-    """Share of the clips that leave their class within the budget, in L-infinity, by descents and by any attack."""
-    moved = probes.moved(victim, case.clips(), torch.from_numpy(case.label[case.eligible]), eps)
-    moved |= checks.worst(found, "size_linf")[case.eligible] <= eps
+def untargeted(victim: Victim, found: Stores, inputs: AttackInputs, eps: float) -> dict[str, float]:
+    """Tell how many leave their class within the budget, in L-infinity, by descents and by any attack."""
+    moved = diagnostics.moved(victim, inputs.eligible_only(), eps)
+    moved |= checks.worst(found, "size_linf")[inputs.eligible.numpy()] <= eps
     return rates.rate("error_rate", moved)
 
 
 def transferred(
-    victim: Victim, baseline: Stores, case: Case, predicted: Integers, eps: float
+    victim: Victim, baseline: Stores, inputs: AttackInputs, predicted: Integers, eps: float
 ) -> dict[str, dict[str, float]]:
-    """The baseline's examples within the budget, replayed on the victim; clips without one are replayed clean."""
+    """Replay the baseline's examples within the budget on the model; clips without one are replayed clean."""
     metrics = {}
+    correct, target = inputs.eligible.numpy(), inputs.targets.numpy()
     for name, store in baseline.items():
         within = store.success & (store.cost <= eps)
         verdict = predicted.copy()
         verdict[within] = predictions(victim, store.adversarial[within])
-        fooled = (verdict == case.target)[case.eligible]
-        held = case.eligible & (verdict != case.target)
+        fooled = (verdict == target)[correct]
+        held = correct & (verdict != target)
         metrics[name] = {"robust_accuracy": float(held.mean()), **rates.rate("fooling_rate", fooled)}
     return metrics
 
 
-def replayed(victim: Victim, source: Stores, case: Case) -> dict[str, float]:
-    """The cheapest examples that fooled another model, of any size, replayed on clips that the victim gets right."""
-    cheapest = np.argmin([np.where(store.success, store.size_linf, np.inf) for store in source.values()], axis=0)
-    fooled = np.any([store.success for store in source.values()], axis=0) & case.eligible
-    every = np.stack([store.adversarial for store in source.values()])
-    images = every[cheapest, np.arange(len(cheapest))][fooled]
-    return {"clips": len(images), **rates.rate("fooling_rate", predictions(victim, images) == case.target[fooled])}
-
-
-def hear(transform: Representation, sound: AudioParams, victim: Victim, found: Stores, case: Case) -> Heard:
+def sonify(
+    representation: Representation, audio: AudioParams, victim: Victim, found: Stores, inputs: AttackInputs
+) -> Sonified:
     """Render the cheapest example, in L-infinity, of some of the fooled clips, and judge what becomes of it."""
     sizes = checks.worst(found, "size_linf")
-    rows = listening.heard(np.flatnonzero(np.isfinite(sizes)))
-    attack = [_cheapest(found, row) for row in rows]
-    images = [found[name].adversarial[row, 0] for name, row in zip(attack, rows, strict=True)]
-    renderings = list(listening.renderings(transform, sound, case.clip[rows], images))
+    rows = sonification.chosen(np.flatnonzero(np.isfinite(sizes)))
+    attacks = [_cheapest(found, row) for row in rows]
+    images = [found[name].adversarial[row, 0] for name, row in zip(attacks, rows, strict=True)]
+    renderings = list(sonification.renderings(representation, audio, inputs.clips[rows], images))
     again = np.array([[each.image] for each in renderings], np.float32)
-    verdicts = predictions(victim, again)
-    return Heard(attack, renderings, verdicts, case.clip[rows], case.label[rows], case.target[rows])
+    labels, targets = inputs.labels.numpy()[rows], inputs.targets.numpy()[rows]
+    return Sonified(attacks, renderings, predictions(victim, again), inputs.clips[rows], labels, targets)
 
 
 def _cheapest(found: Stores, row: int) -> str:
@@ -102,43 +182,37 @@ def _cheapest(found: Stores, row: int) -> str:
     return min((name for name in found if found[name].success[row]), key=lambda name: float(found[name].size_linf[row]))
 
 
-def figures(
-    trial: Trial,
-    victim: Victim,
-    case: Case,
-    found: Stores,
-    baseline: Stores,
-    kinds: Mapping[str, Attack],
-    metrics: Mapping[str, Any],
-    eps: float,
+def check_figures(
+    cell: Cell, victim: Victim, inputs: AttackInputs, found: Stores, kinds: Mapping[str, Attack], eps: float
 ) -> dict[str, float]:
-    """The figure of every check that there is something to measure for."""
+    """Measure the figure of every check that there is something to measure for."""
     verdicts = {name: predictions(victim, store.adversarial[store.success]) for name, store in found.items()}
-    black_box = [name for name, kind in kinds.items() if kind.knowledge == "black box"]
-    single_step = [name for name, kind in kinds.items() if "steps" not in type(kind).model_fields]
-    others = np.concatenate([trial.split.train, trial.split.validation])
+    black_box = [name for name, kind in kinds.items() if kind.access == "black_box"]
+    single_step = [name for name, kind in kinds.items() if kind.iterations == 1]
+    groups, others = cell.features.groups, np.concatenate([cell.split.train, cell.split.validation])
     measured = {
         **checks.of_stores(found, verdicts),
         **checks.of_attacks(found, single_step, black_box, eps),
-        "eligible_confirmed": checks.ineligible(found, case.eligible),
-        "nothing_tuned_on_test_clips": checks.leaked(trial.store.groups[trial.split.test], trial.store.groups[others]),
-        **probes.of_model(victim, torch.from_numpy(case.images)),
+        "eligible_confirmed": checks.ineligible(found, inputs.eligible.numpy()),
+        "nothing_tuned_on_test_clips": checks.leaked(groups[cell.split.test], groups[others]),
+        **diagnostics.of_model(victim, inputs.images),
     }
-    if baseline and case.eligible.any():
-        norms = {name: kind.norm for name, kind in kinds.items()}
-        measured["transfer_not_stronger"] = checks.transfer_lead(found, metrics["transferred"], norms, eps)
-    if case.eligible.any():
-        clips, sizes = case.clips(), checks.worst(found, "size_linf")[case.eligible]
-        measured |= probes.of_gradients(victim, clips)
-        measured |= probes.of_effort(victim, clips, sizes, eps, 2 * most_steps(kinds.values()))
-        alone = probes.of_steps(victim, clips, eps)["iterative_not_weaker"]
-        measured["iterative_not_weaker"] = max(measured.get("iterative_not_weaker", 0.0), alone)
-        grown = probes.of_budgets(victim, clips, eps)
-        known = measured.get("unlimited_budget_fools", 0.0)
-        measured |= grown | {"unlimited_budget_fools": max(known, grown["unlimited_budget_fools"])}
-    return measured
+    if not inputs.eligible.any():
+        return measured
+    attacked = inputs.eligible_only()
+    sizes = checks.worst(found, "size_linf")[inputs.eligible.numpy()]
+    descents = {
+        **diagnostics.of_gradients(victim, attacked),
+        **diagnostics.of_effort(victim, attacked, sizes, eps, 2 * most_iterations(kinds.values())),
+        **diagnostics.of_steps(victim, attacked, eps),
+        **diagnostics.of_budgets(victim, attacked, eps),
+    }
+    # What both the stores and descents tell: the worse of them, or the better where any success is a proof.
+    for name in ("iterative_not_weaker", "unlimited_budget_fools"):
+        descents[name] = max(descents[name], measured.get(name, 0.0))
+    return measured | descents
 
 
-def most_steps(kinds: Iterable[Attack]) -> int:
-    """The most steps of the attacks that descend in L-infinity, as they were run; one where there is none."""
-    return max((int(getattr(kind, "steps", 1)) for kind in kinds if kind.norm == "linf"), default=1)
+def most_iterations(kinds: Iterable[Attack]) -> int:
+    """Find the most steps of the attacks that descend in L-infinity, as they were run; one where there is none."""
+    return max((kind.iterations for kind in kinds if kind.norm == "linf"), default=1)

@@ -1,6 +1,6 @@
 """Checks on an evaluation: signs that its numbers do not mean what they seem to (Carlini et al. 2019).
 
-A check is a figure and a limit. The figures come from the stores here and from the model in `probes`.
+A check is a figure and a limit. The figures come from the stores here and from the model in `diagnostics`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages import robustness
-from stages.evaluation import rates
-from stages.stores import Adversarial, Images, Integers, Strings
+from stages.core.arrays import Flags, Images, Integers, Strings
+from stages.stores import perturbations
+from stages.stores.adversarial import Adversarial
 
 Stores = Mapping[str, Adversarial]
 
@@ -153,7 +153,7 @@ def transfer_lead(
     )
 
 
-def ineligible(found: Stores, correct: rates.Flags) -> int:
+def ineligible(found: Stores, correct: Flags) -> int:
     """Number of clips that some attack was made on though the model gets them wrong, or left out though it does not.
 
     Args:
@@ -168,7 +168,7 @@ def leaked(test: Strings, others: Strings) -> int:
     return int(np.isin(test, others).sum())
 
 
-def eligible(found: Stores) -> rates.Flags:
+def eligible(found: Stores) -> Flags:
     """The clips that were attacked, shape (N,): the same in every store of a victim."""
     return next(iter(found.values())).eligible
 
@@ -188,7 +188,7 @@ def _alone(challengers: Stores, champions: Stores, eps: float) -> float:
     return max(float((_fooled(challengers, *case) & ~_fooled(champions, *case)).mean()) for case in cases)
 
 
-def _fooled(found: Stores, size: str, budget: float) -> rates.Flags:
+def _fooled(found: Stores, size: str, budget: float) -> Flags:
     """Which of the eligible clips some attack fools within the budget."""
     sizes = worst(found, size)[eligible(found)]
     return np.isfinite(sizes) & (sizes <= budget)
@@ -204,6 +204,6 @@ def _confirmed(store: Adversarial, verdict: Integers) -> float:
 
 
 def _mismeasured(store: Adversarial) -> float:
-    sizes = robustness.sizes(store.clean, store.adversarial)
+    sizes = perturbations.sizes(store.clean, store.adversarial)
     pairs = [(sizes.linf, store.size_linf), (sizes.l2, store.size_l2), (sizes.l1, store.size_l1)]
     return max(float(np.abs(measured - stored).max()) for measured, stored in pairs)

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
-from stages import seeding
+from stages.core import seeding
+from stages.core.arrays import Flags, Floats, Strings
 
 Z_95 = 1.959963984540054
 """Quantile of the normal distribution for a two-sided interval of 95 %."""
@@ -16,12 +16,8 @@ Z_95 = 1.959963984540054
 RESAMPLES = 2000
 """Of a bootstrap."""
 
-PRICES = {"cost_median": 0.5, "eps90": 0.9}
+COST_QUANTILES = {"cost_median": 0.5, "eps90": 0.9}
 """Costs reported, and the share of the clips that each of them fools."""
-
-Costs = npt.NDArray[np.floating]
-Flags = npt.NDArray[np.bool_]
-Strings = npt.NDArray[np.str_]
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
@@ -33,7 +29,7 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
     return max(centre - half, 0.0) if hits else 0.0, min(centre + half, 1.0) if hits < count else 1.0
 
 
-def rate(name: str, hits: npt.NDArray[np.bool_]) -> dict[str, float]:
+def rate(name: str, hits: Flags) -> dict[str, float]:
     """The share of hits under `name`, with its interval; nothing of nothing."""
     if not len(hits):
         return {}
@@ -41,12 +37,12 @@ def rate(name: str, hits: npt.NDArray[np.bool_]) -> dict[str, float]:
     return {name: float(hits.mean()), f"{name}_low": low, f"{name}_high": high}
 
 
-def quantile(costs: Costs, share: float) -> float:
+def quantile(costs: Floats, share: float) -> float:
     """Smallest cost that at least a share of the clips does not exceed; infinite costs are failures."""
     return float(np.quantile(costs, share, method="inverted_cdf"))
 
 
-def bootstrap(costs: Costs, share: float, seed: int) -> tuple[float, float]:
+def bootstrap(costs: Floats, share: float, seed: int) -> tuple[float, float]:
     """95 % interval of a quantile of the costs, by the percentile bootstrap (Efron 1979); infinite where costs are.
 
     Args:
@@ -59,16 +55,16 @@ def bootstrap(costs: Costs, share: float, seed: int) -> tuple[float, float]:
     return quantile(resampled, 0.025), quantile(resampled, 0.975)
 
 
-def prices(costs: Costs, seed: int) -> dict[str, float]:
+def cost_quantiles(costs: Floats, seed: int) -> dict[str, float]:
     """Median cost and eps90 with their intervals; a key is left out where its number is infinite."""
     found: dict[str, float] = {}
-    for name, share in PRICES.items():
+    for name, share in COST_QUANTILES.items():
         low, high = bootstrap(costs, share, seed)
         found |= {name: quantile(costs, share), f"{name}_low": low, f"{name}_high": high}
-    return {name: price for name, price in found.items() if np.isfinite(price)}
+    return {name: cost for name, cost in found.items() if np.isfinite(cost)}
 
 
-def fooling(costs: Costs, correct: Flags, eligible: Flags, eps: float, seed: int) -> dict[str, float]:
+def fooling(costs: Floats, correct: Flags, eligible: Flags, eps: float, seed: int) -> dict[str, float]:
     """The metrics of one attack; a key is left out where there is no number.
 
     Args:
@@ -84,21 +80,21 @@ def fooling(costs: Costs, correct: Flags, eligible: Flags, eps: float, seed: int
         return found
     found |= rate("fooling_rate", within[eligible])
     found |= {"fooling_ceiling": float(np.isfinite(costs[eligible]).mean())}
-    return found | prices(costs[eligible], seed)
+    return found | cost_quantiles(costs[eligible], seed)
 
 
-def curves(costs: Mapping[str, Costs], eligible: Flags) -> pd.DataFrame:
+def curves(costs: Mapping[str, Floats], eligible: Flags) -> pd.DataFrame:
     """Share of the eligible clips fooled within each budget, NaN if none is eligible; a column an attack."""
     budgets = np.geomspace(0.001, 1, 49)
     found = {name: [_within(cost[eligible], budget) for budget in budgets] for name, cost in costs.items()}
     return pd.DataFrame({"budget": budgets, **found})
 
 
-def _within(costs: Costs, budget: float) -> float:
+def _within(costs: Floats, budget: float) -> float:
     return float((costs <= budget).mean()) if len(costs) else np.nan
 
 
-def class_targets(costs: Costs, eligible: Flags, labels: Strings, targets: Strings, eps: float) -> pd.DataFrame:
+def class_targets(costs: Floats, eligible: Flags, labels: Strings, targets: Strings, eps: float) -> pd.DataFrame:
     """A row for each pair of classes: `source`, `target`, `clips`, `fooling_rate`, `ceiling`, `cost_median`.
 
     Args:

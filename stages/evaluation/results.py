@@ -1,11 +1,12 @@
 """The metric files: JSON, keys sorted, without NaN."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages import files
-from stages.console import InputError
+from stages.core import files
+from stages.core.errors import InputError
 
 Metrics = dict[str, Any]
 """Nested mappings of numbers."""
@@ -24,7 +25,7 @@ def read(path: Path) -> Metrics:
     return found
 
 
-def write(path: Path, values: Metrics) -> None:
+def write(path: Path, values: Mapping[str, Any]) -> None:
     """Write metrics; NaN is an error."""
     with files.replacing(path) as partial:
         partial.write_text(json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")

@@ -181,7 +181,9 @@ def _picture(colours: npt.NDArray[np.floating]) -> bytes:
     return buffer.getvalue()
 
 
-def plate(clean: Image, label: str, budgets: Sequence[float], rows: Mapping[str, Sequence[tuple[Image, str]]]) -> bytes:
+def contact_sheet(
+    clean: Image, label: str, budgets: Sequence[float], rows: Mapping[str, Sequence[tuple[Image, str]]]
+) -> bytes:
     """A PNG: the clip, what each attack makes of it within each budget, and below each the difference.
 
     Args:

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from stages.attacks import Attack, Clips
-from stages.attacks._fixed_budget import FixedBudget
-from stages.prediction import Victim
+from stages.attacks.base.fixed_budget import FixedBudget
+from stages.attacks.base.inputs import AttackInputs
+from stages.core.arrays import Images
+from stages.evaluation.assessment import Evaluation
+from stages.evaluation.stored_attacks import StoredAttack
+from stages.models.victim import Victim
 from stages.reporting import figures
-from stages.reporting.exhibits import Exhibit
-from stages.representations import Image
-from stages.stores import Adversarial, Images
+from stages.reporting.assets import Asset
+from stages.representations.base import Image
+from stages.stores.adversarial import Adversarial
 
 FACTORS = (1.0, 2.0, 4.0, 8.0)
 """Budgets shown, as multiples of the one reported."""
@@ -43,12 +46,12 @@ class Gallery:
     norms: Mapping[str, str]
     """Of the budgets, by attack."""
 
-    def plate(self) -> bytes:
+    def contact_sheet(self) -> bytes:
         """All of it as one PNG."""
         drawn = {name: [(panel.image, panel.verdict) for panel in row] for name, row in self.rows.items()}
-        return figures.plate(self.clean, self.label, self.budgets, drawn)
+        return figures.contact_sheet(self.clean, self.label, self.budgets, drawn)
 
-    def exhibit(self) -> Exhibit:
+    def asset(self) -> Asset:
         """A picture of the clip, of every example and of every difference."""
         pictures = {"clean.png": figures.spectrogram(self.clean)}
         rows = []
@@ -61,52 +64,65 @@ class Gallery:
                 row.append({"verdict": panel.verdict, "budget": budget, **names})
             rows.append({"attack": name, "norm": self.norms[name], "panels": row})
         facts = {"clip": self.clip, "label": self.label, "target": self.target, "verdict": self.verdict}
-        return Exhibit("gallery", facts | {"clean": "clean.png", "rows": rows, "budgets": list(self.budgets)}, pictures)
+        return Asset("gallery", facts | {"clean": "clean.png", "rows": rows, "budgets": list(self.budgets)}, pictures)
+
+
+def of_model(evaluation: Evaluation) -> Gallery:
+    """Show one clip of an evaluated model: one that most attacks fooled the baseline on."""
+    row = typical(evaluation.baseline or evaluation.stores)
+    return build(evaluation.victim, evaluation.attacks, evaluation.inputs, row, evaluation.classes, evaluation.eps)
 
 
 def build(
     victim: Victim,
-    attacks: Mapping[str, Attack],
-    stores: Mapping[str, Adversarial],
+    attacks: Mapping[str, StoredAttack],
+    inputs: AttackInputs,
     row: int,
     classes: tuple[str, ...],
     eps: float,
 ) -> Gallery:
-    """The gallery of one clip.
+    """Make the gallery of one clip.
 
     Args:
-        victim: who is shown the images.
-        attacks: as they were run.
-        stores: what they found, at least one.
-        row: the clip, by its place in the stores.
+        victim: the model that is shown the images.
+        attacks: what they found, at least one.
+        inputs: the clips.
+        row: the clip, by its place among them.
         classes: their names.
         eps: the budget reported.
     """
     budgets = tuple(min(eps * factor, 1.0) for factor in FACTORS)
-    first = next(iter(stores.values()))
     rows = {
-        name: _panels(victim, crafted(victim, attacks[name], store, row, budgets), classes)
-        for name, store in stores.items()
+        name: _panels(victim, crafted(victim, each, inputs, row, budgets), classes) for name, each in attacks.items()
     }
-    label, target = classes[first.label[row]], classes[first.target[row]]
-    (clean,) = _panels(victim, first.clean[row : row + 1], classes)
-    norms = {name: attack.norm for name, attack in attacks.items()}
-    return Gallery(clean.image, clean.verdict, label, target, str(first.clip[row]), budgets, rows, norms)
+    (clean,) = _panels(victim, inputs.images[row : row + 1].numpy(), classes)
+    return Gallery(
+        clean=clean.image,
+        verdict=clean.verdict,
+        label=classes[int(inputs.labels[row])],
+        target=classes[int(inputs.targets[row])],
+        clip=str(inputs.clips[row]),
+        budgets=budgets,
+        rows=rows,
+        norms={name: each.attack.norm for name, each in attacks.items()},
+    )
 
 
-def crafted(victim: Victim, attack: Attack, store: Adversarial, row: int, budgets: tuple[float, ...]) -> Images:
-    """What an attack makes of one clip within each budget, shape (budgets, 1, height, width), or (0, ...) for nothing.
+def crafted(victim: Victim, stored: StoredAttack, inputs: AttackInputs, row: int, budgets: tuple[float, ...]) -> Images:
+    """Show what an attack makes of one clip within each budget.
 
-    An attack that is given a budget and the model is run. Of any other, what it found is scaled to the budget.
+    An attack that is given a budget is run. Of any other, what it found is scaled to the budget.
+
+    Returns:
+        shape (budgets, 1, height, width), or (0, ...) where there is nothing.
     """
-    images = np.repeat(store.clean[row : row + 1], len(budgets), axis=0)
-    if isinstance(attack, FixedBudget) and attack.knowledge == "white box":
+    attack, store = stored.attack, stored.store
+    if isinstance(attack, FixedBudget):
         limits = torch.tensor(budgets, device=victim.device).reshape(-1, 1, 1, 1)
-        clean = torch.from_numpy(images)
-        targets, seeds = torch.full((len(budgets),), int(store.target[row])), torch.zeros(len(budgets))
-        clips = Clips(clean, targets, seeds, clean).to(victim.device)
-        found: Images = attack.examples(victim.exposed(), clips, limits, clips.images).examples.cpu().numpy()
+        copies = inputs[torch.full((len(budgets),), row)].to(victim.device)
+        found: Images = attack.examples(victim.as_foolbox(), copies, limits, copies.images).examples.cpu().numpy()
         return found.clip(0, 1)
+    images = np.repeat(store.clean[row : row + 1], len(budgets), axis=0)
     if not store.success[row]:
         return images[:0]
     delta = store.adversarial[row] - store.clean[row]

@@ -3,8 +3,6 @@
 import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +11,12 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from stages.core.grid import MODELS
 from stages.evaluation import rates
-from stages.evaluation.checks import RULES, SIZES
+from stages.evaluation.checks import SIZES
 from stages.evaluation.results import Metrics
-from stages.grid import MODELS
 from stages.reporting import figures, summary
-from stages.reporting.exhibits import Exhibit
+from stages.reporting.sections import Section
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
@@ -32,74 +30,28 @@ DETAILED = 3
 """Sections that show pictures and sounds: those of a large grid would make too large a page."""
 
 
-@dataclass(frozen=True)
-class Section:
-    """What is told of one representation and architecture; what is by model is so in the order of `MODELS`."""
-
-    representation: str
-    architecture: str
-    folds: list[int]
-    metrics: Mapping[str, list[Metrics]]
-    """By model, a fold each."""
-    comparison: Metrics
-    fooling: Mapping[str, pd.DataFrame]
-    costs: Mapping[str, pd.DataFrame]
-    confusion: Mapping[str, pd.DataFrame]
-    training: Mapping[str, pd.DataFrame]
-    """Of the first fold."""
-    exhibits: Mapping[str, list[Exhibit]]
-    """Of the first fold."""
-
-    @property
-    def name(self) -> str:
-        """Of the models."""
-        return f"{self.architecture} on {self.representation}"
-
-    @cached_property
-    def means(self) -> dict[str, Metrics]:
-        """By model, over the folds."""
-        return {model: summary.mean(folds) for model, folds in self.metrics.items()}
-
-    def checks(self) -> Iterator[dict[str, Any]]:
-        """Each check: its rule, and by model whether it holds in every fold (None: not applicable) and its figures."""
-        for name, rule in RULES.items():
-            models = {}
-            for model, folds in self.metrics.items():
-                held = [each["checks"][name] for each in folds if name in each["checks"]]
-                figures = [each["check_figures"][name] for each in folds if name in each["checks"]]
-                models[model] = {"holds": all(held) if held else None, "figures": figures}
-            if any(each["figures"] for each in models.values()):
-                yield {"name": name, "rule": rule, "models": models}
-
-    @property
-    def passed(self) -> bool:
-        """Whether every check of both models holds in every fold."""
-        return all(each["checks"]["passed"] for folds in self.metrics.values() for each in folds)
-
-    def shown(self, model: str, kind: str) -> list[Exhibit]:
-        """The model's exhibits of one kind."""
-        return [each for each in self.exhibits[model] if each.kind == kind]
-
-
-def render(sections: Sequence[Section], drawn: Sequence[Mapping[str, str]], facts: Mapping[str, Any]) -> str:
-    """The page, self-contained.
+def render(
+    sections: Sequence[Section], drawn: Sequence[Mapping[str, str]], replays: pd.DataFrame, facts: Mapping[str, Any]
+) -> str:
+    """Render the page, self-contained.
 
     Args:
         sections: at least one.
         drawn: the drawings of each.
+        replays: the transfer between the models, as `transfer_matrix` has it.
         facts: `dataset`, `eps`, and `attacks`, a list of names.
     """
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"percent": percent, "price": price, "interval": interval, "plain": "{:.3g}".format}
+    environment.filters |= {"percent": percent, "cost": format_number, "interval": interval, "plain": "{:.3g}".format}
     environment.globals |= {"embedded": embedded, "MODELS": MODELS, "labelled": figures.labelled}
     told = [
         {"section": section, "verdict": list(verdict(section, float(facts["eps"])))}
         | {name: inlined(svg) for name, svg in drawings.items()}
         for section, drawings in zip(sections, drawn, strict=True)
     ]
-    transfers = [transfer(sections, name) for name in _representations(sections)]
+    transfers = [transfer(replays, name) for name in dict.fromkeys(section.representation for section in sections)]
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     rows = [*facts["attacks"], *SIZES]
     html = template.render(sections=told, transfers=transfers, rows=rows, detailed=DETAILED, **facts)
@@ -112,14 +64,14 @@ def drawings(section: Section, eps: float) -> dict[str, str]:
     labels = _labels(section)
     confusion = {model: _shares(table, labels) for model, table in section.confusion.items()}
     rate_of = {model: _rates(table, labels, eps) for model, table in section.costs.items()}
-    price_of = {model: _prices(table, labels) for model, table in section.costs.items()}
+    cost_of = {model: _median_costs(table, labels) for model, table in section.costs.items()}
     return {
         "fooling": figures.fooling(section.fooling, eps),
         "costs": figures.costs(section.costs, attacks),
         "training": figures.training(section.training),
         "confusion": figures.matrices(confusion, "class", "taken for"),
         "target_rates": figures.matrices(rate_of, "class", "target"),
-        "target_costs": figures.matrices(price_of, "class", "target", _dearest(price_of)),
+        "target_costs": figures.matrices(cost_of, "class", "target", _dearest(cost_of)),
     }
 
 
@@ -145,7 +97,7 @@ def _rates(table: pd.DataFrame, labels: list[str], eps: float) -> pd.DataFrame:
     return within.pivot_table("within", "source", "target", "mean").reindex(index=labels, columns=labels)
 
 
-def _prices(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+def _median_costs(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     filled = table.assign(cost=table.worst_linf.fillna(float("inf")))
     found = filled.groupby(["source", "target"])["cost"].agg(lambda costs: rates.quantile(costs.to_numpy(), 0.5))
     return found.replace(float("inf"), float("nan")).unstack().reindex(index=labels, columns=labels)
@@ -167,10 +119,10 @@ def verdict(section: Section, eps: float) -> Iterator[str]:
         )
     else:
         yield "A model got no clip right, so that there is none to be fooled and no fooling rate."
-    yield _price_sentence(section.comparison["worst_linf"], worst[1])
+    yield _cost_sentence(section.comparison["worst_linf"], worst[1])
 
 
-def _price_sentence(compared: Metrics, after: Metrics) -> str:
+def _cost_sentence(compared: Metrics, after: Metrics) -> str:
     ceiling = (
         f", and at any size {percent(after['fooling_ceiling'])} are still fooled" if "fooling_ceiling" in after else ""
     )
@@ -182,17 +134,20 @@ def _price_sentence(compared: Metrics, after: Metrics) -> str:
     return f"The median clip of a model is fooled at no size, so that there is no ratio of costs{ceiling}."
 
 
-def transfer(sections: Sequence[Section], representation: str) -> dict[str, Any]:
-    """The examples of every model of one representation replayed on every other: rates by source, then victim."""
-    chosen = [section for section in sections if section.representation == representation]
-    names = [(section, model) for section in chosen for model in MODELS]
-    labels = [f"{section.architecture}_{model}" for section, model in names]
-    found = [[section.means[model]["transfer"].get(source, {}) for section, model in names] for source in labels]
+def transfer(replays: pd.DataFrame, representation: str) -> dict[str, Any]:
+    """Arrange what fooled every model of one representation and was shown to every other: rates by source and model."""
+    rows = replays[replays.representation == representation]
+    labels = list(dict.fromkeys(rows.model))
+    found = [[_mean_rate(rows, source, model) for model in labels] for source in labels]
     return {"representation": representation, "labels": labels, "rows": list(zip(labels, found, strict=True))}
 
 
-def _representations(sections: Sequence[Section]) -> list[str]:
-    return list(dict.fromkeys(section.representation for section in sections))
+def _mean_rate(rows: pd.DataFrame, source: str, model: str) -> Metrics:
+    """The rate of one pair of models, over the folds; nothing of a model and itself."""
+    chosen = rows[(rows.source == source) & (rows.model == model)].dropna(axis=1)
+    names = [name for name in chosen.columns if name.startswith("fooling_rate")]
+    folds = [dict(zip(names, row, strict=True)) for row in chosen[names].to_numpy().tolist()]
+    return summary.mean(folds) if folds else {}
 
 
 def markdown(sections: Sequence[Section], eps: float) -> str:
@@ -207,15 +162,15 @@ def _table(section: Section, eps: float) -> Iterator[str]:
     yield f"hardened: clean accuracy {accuracy};"
     error = _arrow(interval(means["untargeted"], "error_rate") for means in (before, after))
     yield f"moved into any wrong class within {eps:g}: {error}.\n"
-    yield f"| | fooled within {eps:g} | at any size | median cost | eps90 | passes a clip | seconds |"
-    yield "|---|---|---|---|---|---|---|"
+    yield f"| | targeted fooling rate within {eps:g} | at any size | median cost | eps90 | queries a clip |"
+    yield "|---|---|---|---|---|---|"
     for attack in before["adaptive"]:
         pair = [means["adaptive"][attack] for means in (before, after)]
         cells = [
             _arrow(interval(each, "fooling_rate") for each in pair),
             _arrow(percent(each.get("fooling_ceiling")) for each in pair),
-            *(_arrow(price(each.get(name)) for each in pair) for name in rates.PRICES),
-            *(_arrow(whole(each.get(name)) for each in pair) for name in ("passes", "seconds")),
+            *(_arrow(format_number(each.get(name)) for each in pair) for name in rates.COST_QUANTILES),
+            _arrow(whole(each.get("queries")) for each in pair),
         ]
         doubt = " (tuning did not converge)" if any(each.get("converged", 1) < 1 for each in pair) else ""
         yield f"| `{attack}`{doubt} | {' | '.join(cells)} |"
@@ -231,7 +186,7 @@ def percent(value: float | None) -> str:
     return NOTHING if value is None else f"{100 * value:.1f} %"
 
 
-def price(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """A cost as text, a dash for none."""
     return NOTHING if value is None else f"{value:.4f}"
 

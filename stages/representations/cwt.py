@@ -12,10 +12,10 @@ import scipy.fft
 import scipy.integrate
 from pydantic import Field
 
-from stages.audio import Waveform
-from stages.console import InputError
-from stages.params import Count, Number
-from stages.representations import Change, Image, Representation, decibels, spread
+from stages.audio.decoding import Waveform
+from stages.core.errors import InputError
+from stages.core.params import Count, Number
+from stages.representations.base import Change, Image, Representation, decibels, interpolate_blocks
 from stages.representations.stft import between
 
 NEGLIGIBLE = 1e-7
@@ -40,7 +40,7 @@ class CWT(Representation):
 
     bandwidth: Annotated[Number, Field(gt=0.1, le=100)]
     centre: Annotated[Number, Field(ge=0.5, le=20)]
-    lowest: Annotated[Number, Field(ge=10, le=10_000)]
+    fmin: Annotated[Number, Field(ge=10, le=10_000)]
     rows: Annotated[Count, Field(ge=16, le=512)]
     frames: Annotated[Count, Field(ge=16, le=512)]
 
@@ -52,14 +52,14 @@ class CWT(Representation):
         """Centre frequency of each row in Hz, up to 0.45 sample_rate.
 
         Raises:
-            InputError: the lowest is no lower than that.
+            InputError: `fmin` is no lower than that.
         """
-        if self.lowest >= 0.45 * sample_rate:
+        if self.fmin >= 0.45 * sample_rate:
             raise InputError(
-                f"representations: `lowest` must be below 0.45 audio.sample_rate = {0.45 * sample_rate:g} Hz, that of "
-                f"the last row; found {self.lowest:g}"
+                f"representations: `fmin` must be below 0.45 audio.sample_rate = {0.45 * sample_rate:g} Hz, that of "
+                f"the last row; found {self.fmin:g}"
             )
-        return np.geomspace(self.lowest, 0.45 * sample_rate, self.rows)
+        return np.geomspace(self.fmin, 0.45 * sample_rate, self.rows)
 
     def powers(self, waveform: Waveform, sample_rate: int) -> Iterator[npt.NDArray[np.float64]]:
         """Mean of |W|^2 over each frame, a row at a time, shape (frames,)."""
@@ -75,7 +75,7 @@ class CWT(Representation):
         longer = librosa.util.fix_length(waveform, size=max(len(waveform), RENDERING_WINDOW))
         spectrum = librosa.stft(longer, n_fft=RENDERING_WINDOW)
         bins = between(change, self.frequencies(sample_rate), RENDERING_WINDOW, sample_rate)
-        gain = librosa.db_to_amplitude(spread(bins, spectrum.shape[1], axis=1))
+        gain = librosa.db_to_amplitude(interpolate_blocks(bins, spectrum.shape[1], axis=1))
         rendered: Waveform = librosa.istft((spectrum * gain).astype(np.complex64), length=len(waveform))
         return rendered
 

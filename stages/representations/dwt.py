@@ -7,9 +7,9 @@ import pywt
 from librosa import db_to_amplitude
 from pydantic import Field, field_validator
 
-from stages.audio import Waveform
-from stages.params import Count
-from stages.representations import Change, Image, Representation, decibels, pool, spread
+from stages.audio.decoding import Waveform
+from stages.core.params import Count
+from stages.representations.base import Change, Image, Representation, decibels, interpolate_blocks, pool
 
 
 class DWT(Representation):
@@ -42,7 +42,7 @@ class DWT(Representation):
         """As a gain on the clip's own wavelet packets."""
         coefficients = packets(waveform, self.wavelet, self.level)
         bands, places = coefficients.shape
-        gain = db_to_amplitude(spread(spread(change, bands, axis=0), places, axis=1))
+        gain = db_to_amplitude(interpolate_blocks(interpolate_blocks(change, bands, axis=0), places, axis=1))
         return unpacked((coefficients * gain).astype(np.float32), self.wavelet)[: len(waveform)]
 
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from stages.representations._chromagram import WithChromagram
+from stages.representations.base.chromagram import WithChromagram
 from stages.representations.dwt import DWT
 
 

@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import numpy.typing as npt
 
-from stages.representations import Change
+from stages.representations.base import Change
 from stages.representations.stft import STFT, between
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from stages.audio import Waveform
-from stages.params import Count
-from stages.representations import Change, Image, Representation, decibels, interpolate, pool, spread
+from stages.audio.decoding import Waveform
+from stages.core.params import Count
+from stages.representations.base import Change, Image, Representation, decibels, interpolate, interpolate_blocks, pool
 
 
 class STFT(Representation):
@@ -40,12 +40,12 @@ class STFT(Representation):
 
     def bins(self, change: Change, sample_rate: int) -> Change:
         """A change of the n_fft / 2 + 1 bins from one of the rows."""
-        return spread(change, self.n_fft // 2 + 1, axis=0)
+        return interpolate_blocks(change, self.n_fft // 2 + 1, axis=0)
 
     def amplified(self, waveform: Waveform, sample_rate: int, change: Change) -> Waveform:
         """As a gain on the clip's own STFT."""
         spectrum = self._spectrum(waveform)
-        gain = librosa.db_to_amplitude(spread(self.bins(change, sample_rate), spectrum.shape[1], axis=1))
+        gain = librosa.db_to_amplitude(interpolate_blocks(self.bins(change, sample_rate), spectrum.shape[1], axis=1))
         rendered: Waveform = librosa.istft(
             (spectrum * gain).astype(np.complex64),
             n_fft=self.n_fft,

@@ -7,11 +7,11 @@ and on the test folds; mean and standard deviation over the folds of the grid.
 import numpy as np
 import numpy.typing as npt
 
-from stages import params, trials
-from stages.grid import GridParams
-from stages.prediction import Victim
-from stages.stores import Integers
-from stages.trials import Trial
+from stages.core import params
+from stages.core.arrays import Integers
+from stages.core.grid import GridParams
+from stages.models.cell import Cell, load_cell
+from stages.models.victim import Victim
 
 
 def main() -> None:
@@ -25,12 +25,12 @@ def main() -> None:
 
 def accuracies(representation: str, architecture: str, fold: str) -> tuple[float, float]:
     """On the validation and on the test clips of a fold."""
-    trial = trials.begin(representation, architecture, fold)
+    trial = load_cell(representation, architecture, fold)
     victim = trial.victim("baseline")
     return accuracy(trial, victim, trial.split.validation), accuracy(trial, victim, trial.split.test)
 
 
-def accuracy(trial: Trial, victim: Victim, positions: Integers) -> float:
+def accuracy(trial: Cell, victim: Victim, positions: Integers) -> float:
     images, labels = trial.clips(positions)
     return float((victim.predict(images).cpu() == labels).float().mean())
 

@@ -22,12 +22,13 @@ import torch
 from foolbox.attacks import LinfBasicIterativeAttack
 from torch import Tensor
 
-from stages import attacks, console, crafting, params, trials
-from stages.attacks import AttackParams, Clips
+from stages import attacks
+from stages.attacks.base import AttackParams, Clips, run
 from stages.attacks.bim import BIM
-from stages.grid import GridParams
-from stages.prediction import Victim
-from stages.trials import Trial
+from stages.core import cli, params
+from stages.core.grid import GridParams
+from stages.models.cell import Cell, load_cell
+from stages.models.victim import Victim
 
 STEPS = 20
 REL_STEPSIZE = 0.2
@@ -45,20 +46,20 @@ def main() -> None:
     """Print both ratios."""
     settings: AttackParams = params.read("attack", AttackParams)
     grid: GridParams = params.read("grid", GridParams)
-    trial = trials.begin(grid.representation[0], grid.architecture[0], str(grid.fold[0]))
+    trial = load_cell(grid.representation[0], grid.architecture[0], str(grid.fold[0]))
     victim, everywhere = trial.victim("hardened"), np.arange(len(trial.store.clips))
-    case = crafting.case(victim, trial.store, everywhere, trial.seed)
+    case = run.case(victim, trial.store, everywhere, trial.seed)
     compare_costs(trial, victim, case.clips(SWEPT_CLIPS), settings)
     for multiple in MULTIPLES:
         compare_descents(trial, victim, case.clips(CLIPS), multiple * settings.eps)
 
 
-def documented(trial: Trial) -> foolbox.PyTorchModel:
+def documented(trial: Cell) -> foolbox.PyTorchModel:
     """The victim as Foolbox's README wraps it: float32, in the usual layout, its parameters requiring gradients."""
     return foolbox.PyTorchModel(trial.model("hardened"), bounds=(0, 1))
 
 
-def compare_descents(trial: Trial, victim: Victim, clips: Clips, eps: float) -> None:
+def compare_descents(trial: Cell, victim: Victim, clips: Clips, eps: float) -> None:
     """One budget for all clips, 20 steps."""
     model, bim = documented(trial), BIM(steps=STEPS, rel_stepsize=REL_STEPSIZE, ladder={})
     theirs = LinfBasicIterativeAttack(steps=STEPS, rel_stepsize=REL_STEPSIZE, random_start=False)
@@ -83,7 +84,7 @@ def compare_descents(trial: Trial, victim: Victim, clips: Clips, eps: float) -> 
     print(f"attacks ratio {statistics.median(theirs[0] / ours[0] for theirs, ours in rounds):.2f}")
 
 
-def compare_costs(trial: Trial, victim: Victim, clips: Clips, settings: AttackParams) -> None:
+def compare_costs(trial: Cell, victim: Victim, clips: Clips, settings: AttackParams) -> None:
     """The smallest budget for each clip, to the tolerance of `attack.search`, from its first budget up."""
     bim = attacks.load("bim")
     assert isinstance(bim, BIM)
@@ -113,4 +114,4 @@ def timed(work: Callable[[], Tensor]) -> tuple[float, Tensor]:
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main)

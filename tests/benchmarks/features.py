@@ -17,14 +17,14 @@ import pywt
 import soundfile
 
 from stages import representations
-from stages.audio import AudioParams, Waveform
+from stages.audio.augment import VariantParams
+from stages.audio.decoding import AudioParams, Waveform
 from stages.datasets.synthetic import SAMPLE_RATE, SECONDS, Synthetic
 from stages.features import Extraction, extract
-from stages.representations import decibels, pool
-from stages.representations._chromagram import Chromagram, WithChromagram
+from stages.representations.base import decibels, pool
+from stages.representations.base.chromagram import Chromagram, WithChromagram
 from stages.representations.cwt import CWT
 from stages.representations.dwt import DWT
-from stages.variants import VariantParams
 
 SOUND = AudioParams(sample_rate=SAMPLE_RATE, duration=SECONDS)
 NO_VARIANTS = VariantParams(variants=0, speed=0, pitch=0, stretch=0, noise=0)

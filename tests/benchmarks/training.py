@@ -16,12 +16,17 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages import architectures, baselines, hardware, learning, plugins
-from stages.augmentation import AugmentationParams
-from stages.compute import ComputeParams
-from stages.learning import Record, Score
-from stages.lessons import LearningParams, Lesson
-from stages.resumption import Scratch
+from stages import architectures
+from stages.core import plugins
+from stages.core.compute import ComputeParams
+from stages.models import device
+from stages.models.device import pick_device
+from stages.models.resume import Scratch
+from stages.training import loop
+from stages.training.augment import AugmentationParams
+from stages.training.batches import LearningParams, TrainingData
+from stages.training.loop import Record, Score
+from stages.training.objectives import CrossEntropy
 
 SHAPE, CLASSES, BATCH_SIZE = (1, 64, 64), 10, 16
 COMPUTE = ComputeParams(device="auto", devices=1, nodes=1, precision="auto", workers=0, batch_size=64)
@@ -34,8 +39,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2, help="of each loop; the fastest counts")
     parser.add_argument("--all", action="store_true", help="clips per second of every architecture too")
     options = parser.parse_args()
-    precision = "bfloat16" if hardware.uses_bfloat16(COMPUTE) else "float32"
-    print(f"{hardware.device(COMPUTE).type}, {precision}, {torch.get_num_threads()} threads")
+    precision = "bfloat16" if device.uses_bfloat16(COMPUTE) else "float32"
+    print(f"{device.pick_device(COMPUTE).type}, {precision}, {torch.get_num_threads()} threads")
     images = torch.rand(options.clips, *SHAPE)
     labels = torch.arange(options.clips) % CLASSES
     for name in plugins.names(architectures.__name__) if options.all else ():
@@ -55,17 +60,17 @@ def ours(name: str, images: Tensor, labels: Tensor, epochs: int) -> float:
     )
     names = [str(index) for index in range(CLASSES)]
     clips = [str(index) for index in range(len(images))]
-    lesson = Lesson(images, images[:, :0], labels, clips, names, recipe, AUGMENTATION, 0, COMPUTE)
+    lesson = TrainingData(images, images[:, :0], labels, clips, names, recipe, AUGMENTATION, 0, COMPUTE)
     model = architectures.build(name, SHAPE, CLASSES)
     with TemporaryDirectory() as folder:
         record = Record(name, Path(folder) / "curve.csv", Scratch(Path(folder) / "scratch.pt"))
-        curve = learning.fit(model, lesson, baselines.Plain(0.1), lambda _: Score(0, 0, 1), record)
+        curve = loop.fit(model, lesson, CrossEntropy(0.1), lambda _: Score(0, 0, 1), record)
     return max(row.clips_per_second for row in curve)
 
 
 def plain(name: str, images: Tensor, labels: Tensor, epochs: int) -> float:
     """Clips per second of a loop as tutorials have it, in its fastest epoch."""
-    device = hardware.device(COMPUTE)
+    device = pick_device(COMPUTE)
     model = architectures.build(name, SHAPE, CLASSES).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     loader = DataLoader(TensorDataset(images, labels), batch_size=BATCH_SIZE, shuffle=True, drop_last=True)
@@ -91,8 +96,8 @@ def flops_of_step(name: str) -> float:
 
 def flops_of_product(size: int = 2048) -> float:
     """Floating point operations a second of a matrix product in the precision that training uses."""
-    low = hardware.uses_bfloat16(COMPUTE)
-    matrix = torch.rand(size, size, dtype=torch.bfloat16 if low else torch.float32, device=hardware.device(COMPUTE))
+    low = device.uses_bfloat16(COMPUTE)
+    matrix = torch.rand(size, size, dtype=torch.bfloat16 if low else torch.float32, device=pick_device(COMPUTE))
 
     def products() -> None:
         for _ in range(5):

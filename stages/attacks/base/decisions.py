@@ -1,0 +1,43 @@
+"""What attacks that see nothing but decisions share."""
+
+import torch
+from foolbox import PyTorchModel
+from torch import Tensor
+
+from stages.attacks.base import bisection
+from stages.attacks.base.inputs import AttackInputs
+
+
+class Oracle:
+    """Says whether images are taken for their targets, and counts how often it was asked about each clip."""
+
+    def __init__(self, model: PyTorchModel, inputs: AttackInputs) -> None:
+        """Begin to count.
+
+        Args:
+            model: one that decides in float32.
+            inputs: N clips, on the device.
+        """
+        self.model, self.inputs = model, inputs
+        self.queries = torch.zeros(len(inputs), dtype=torch.int64)
+
+    def __call__(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Ask about images of the clips at `rows`: shape (batch,), bool, on the CPU."""
+        self.queries[rows] += 1
+        fooled: Tensor = self.model(images).argmax(1) == self.inputs.targets[rows]
+        return fooled.cpu()
+
+    def nearest(self, images: Tensor, rows: Tensor, halvings: int) -> Tensor:
+        """Find the points nearest to the clips, on the lines to images that fool, that fool too: by bisection."""
+        clean = self.inputs.images[rows]
+
+        def fools(share: Tensor, chosen: Tensor) -> Tensor:
+            return self(between(clean[chosen], images[chosen], share.to(images.device)), rows[chosen])
+
+        share = bisection.halve(fools, torch.ones(len(rows)), halvings)
+        return between(clean, images, share.to(images.device))
+
+
+def between(clean: Tensor, images: Tensor, share: Tensor) -> Tensor:
+    """Go a share, shape (batch,), of the way from the clean images to the others."""
+    return clean + share.reshape(-1, 1, 1, 1) * (images - clean)

@@ -1,0 +1,112 @@
+"""Attacks that are given a budget; the smallest that suffices is found by bisection, clip by clip."""
+
+from abc import ABC, abstractmethod
+
+import foolbox
+import torch
+from torch import Tensor
+
+from stages.attacks.base import Attack, SearchParams
+from stages.attacks.base.bisection import Bracket
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.results import AttackResult, Candidates
+from stages.models.victim import Victim
+
+ROUNDING = 1e-7
+"""A perturbation of exactly the budget may be measured so much larger in float32: each is made for so much less."""
+
+
+class FixedBudget(Attack, ABC):
+    """An attack that is given a budget."""
+
+    @abstractmethod
+    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
+        """Propose one example a clip.
+
+        Args:
+            model: the victim, in the precision of attacks.
+            inputs: a batch of clips, on the device.
+            budget: largest size in the attack's norm, shape (batch, 1, 1, 1).
+            start: the cheapest example so far, or where the last try ended that failed, or the clean clip; an attack
+                may go on from there; shape of the images.
+        """
+
+    def search(
+        self, victim: Victim, inputs: AttackInputs, search: SearchParams, stop_at_success_rate: float = 1.0
+    ) -> AttackResult:
+        """Grow or shrink each clip's budget by a factor until it is bracketed, then bisect on a log scale.
+
+        `search.start` is tried on every clip, and in the end once more, from the example of a larger budget, on those
+        that it just missed: which clips it fools does not depend on the tolerance.
+        """
+        found = AttackResult.nothing(inputs)
+        self.improve(found, victim, inputs, search, stop_at_success_rate)
+        return found
+
+    def improve(
+        self,
+        found: AttackResult,
+        victim: Victim,
+        inputs: AttackInputs,
+        search: SearchParams,
+        stop_at_success_rate: float,
+    ) -> None:
+        """Search on from what was found already; the other arguments are those of `search`."""
+        attempts = _Attempts(self, found, victim, inputs)
+        thorough = stop_at_success_rate == 1
+        while len(rows := _open_rows(attempts.bracket, search)) and (
+            thorough or found.fooled.float().mean() < stop_at_success_rate
+        ):
+            attempts.make(rows, _next_budget(attempts.bracket, rows, search))
+        if thorough and len(rows := _just_missed(found.cost, search)):
+            attempts.make(rows, torch.full_like(found.cost[rows], search.start))
+
+
+class _Attempts:
+    """The tries of one search: what they found, and where the next ones go on from."""
+
+    def __init__(self, attack: FixedBudget, found: AttackResult, victim: Victim, inputs: AttackInputs) -> None:
+        self.attack, self.found, self.victim, self.inputs = attack, found, victim, inputs
+        self.model = victim.as_foolbox()
+        # The costs found are the upper ends: an example may be smaller than the budget that it was made for.
+        self.bracket = Bracket(fails=torch.zeros_like(found.cost), fools=found.cost)
+        self.ends = found.adversarial.clone()
+
+    def make(self, rows: Tensor, budget: Tensor) -> None:
+        """Try a budget on each of the clips at `rows`, in batches."""
+        size = self.victim.compute.batch_size
+        for part, limits in zip(rows.split(size), budget.split(size), strict=True):
+            self._make(part, limits)
+            self.bracket.narrow(part, limits, self.found.cost[part] <= limits)
+
+    def _make(self, rows: Tensor, budget: Tensor) -> None:
+        inputs, device = self.inputs[rows], self.victim.device
+        limits = (budget - ROUNDING).clamp(min=0).to(device).reshape(-1, 1, 1, 1)
+        tried = self.attack.examples(self.model, inputs.to(device), limits, self.ends[rows].to(device))
+        examples = tried.examples.detach().cpu().clamp(0, 1)
+        cost = self.attack.verified_distances(self.victim, inputs, examples)
+        self.found.keep_better(rows, examples, torch.where(cost <= budget, cost, torch.inf))
+        self.found.queries[rows] += tried.queries + 1
+        fooled = self.found.fooled[rows].reshape(-1, 1, 1, 1)
+        self.ends[rows] = torch.where(fooled, self.found.adversarial[rows], examples)
+
+
+def _next_budget(bracket: Bracket, rows: Tensor, search: SearchParams) -> Tensor:
+    fails, fools = bracket.fails[rows], bracket.fools[rows]
+    grown = torch.where(fails == 0, search.start, fails * search.factor).clamp(max=1.0)
+    shrunk = torch.where(fools > search.start, search.start, fools / search.factor).clamp(min=search.smallest)
+    halfway = (fools * fails).sqrt()
+    return torch.where(fools.isinf(), grown, torch.where(fails == 0, shrunk, halfway))
+
+
+def _just_missed(cost: Tensor, search: SearchParams) -> Tensor:
+    return torch.nonzero((cost > search.start) & (cost <= search.start * (1 + search.tolerance))).flatten()
+
+
+def _open_rows(bracket: Bracket, search: SearchParams) -> Tensor:
+    fails, fools = bracket.fails, bracket.fools
+    bracketed = (fails > 0) & fools.isfinite()
+    hopeless = fools.isinf() & (fails >= 1)
+    cheapest = fools <= search.smallest
+    closed = hopeless | cheapest | (bracketed & (fools <= fails * (1 + search.tolerance)))
+    return torch.nonzero(~closed).flatten()

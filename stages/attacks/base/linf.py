@@ -1,0 +1,181 @@
+"""Signed gradient steps inside an L-infinity ball, and the attacks that are made of them."""
+
+from abc import ABC
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Protocol
+
+import foolbox
+import torch
+from foolbox import PyTorchModel
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from stages.attacks.base import Access, Norm, SearchParams
+from stages.attacks.base.fixed_budget import FixedBudget
+from stages.attacks.base.gradients import logit_margin
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.results import AttackResult, Candidates
+from stages.core.params import Count, Number
+from stages.models.victim import Victim
+
+STOP_MARGIN = 0.1
+"""Between the goal's logit and the best other one: a verdict of low precision then mostly holds in float32."""
+
+NEVER = float("inf")
+"""A margin at which no clip stops before the last step."""
+
+
+class Goal(Protocol):
+    """What a descent is for; the rows are those of clips in the batch."""
+
+    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Sum what the descent lowers."""
+
+    def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Tell how far beyond the boundary each clip is, in logits, shape (rows,); positive where it is reached."""
+
+
+@dataclass(frozen=True)
+class Towards:
+    """To be taken for the targets, shape (batch,)."""
+
+    targets: Tensor
+
+    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Sum the cross-entropy of the targets."""
+        return functional.cross_entropy(logits, self.targets[rows], reduction="sum")
+
+    def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Tell the lead of the target's logit."""
+        return logit_margin(logits, self.targets[rows])
+
+
+@dataclass(frozen=True)
+class AwayFrom:
+    """To be taken for any class but the labels, shape (batch,)."""
+
+    labels: Tensor
+
+    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Sum the negative cross-entropy of the labels."""
+        return -functional.cross_entropy(logits, self.labels[rows], reduction="sum")
+
+    def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Tell by how much the label's logit is surpassed."""
+        return -logit_margin(logits, self.labels[rows])
+
+
+class LinfDescent:
+    """Projected gradient descent by signs (Madry et al. 2018; without a random start: Kurakin et al. 2017).
+
+    A clip leaves the batch, and is moved no further, as soon as it is past the boundary by a margin. With the margin
+    `NEVER` all steps are taken for all clips, as Foolbox's `LinfBasicIterativeAttack` does.
+    """
+
+    def __init__(
+        self, *, steps: int, rel_stepsize: float, momentum: float = 0.0, stop_margin: float = STOP_MARGIN
+    ) -> None:
+        """Set the parameters.
+
+        Args:
+            steps: number of steps, >= 1.
+            rel_stepsize: size of a step, as a share of the budget.
+            momentum: decay of the sum of the gradients, each divided by its L1 norm; 0 for none.
+            stop_margin: in logits.
+        """
+        self.steps, self.rel_stepsize, self.momentum, self.stop_margin = steps, rel_stepsize, momentum, stop_margin
+
+    def run(self, model: PyTorchModel, images: Tensor, goal: Goal, budget: Tensor, start: Tensor) -> Candidates:
+        """Descend in the ball.
+
+        Args:
+            model: the victim.
+            images: centres of the balls, shape (batch, 1, height, width), in [0, 1].
+            goal: where to.
+            budget: radius of the ball, one a clip, shape (batch, 1, 1, 1).
+            start: moved into the ball if it is outside; shape of the images.
+        """
+        examples = project(start, images, budget)
+        velocity = torch.zeros_like(images)
+        queries = torch.zeros(len(images), dtype=torch.int64)
+        active = torch.arange(len(images), device=images.device)
+        for _ in range(self.steps):
+            if not len(active):
+                break
+            reached, gradient = self._look(model, examples, goal, active)
+            queries[active.cpu()] += 1
+            active, gradient = active[~reached], gradient[~reached]
+            velocity[active] = self.momentum * velocity[active] + gradient / _l1(gradient)
+            moved = examples[active] - self.rel_stepsize * budget[active] * velocity[active].sign()
+            examples[active] = project(moved, images[active], budget[active])
+        return Candidates(examples, queries)
+
+    def _look(self, model: PyTorchModel, examples: Tensor, goal: Goal, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Which of the clips at `rows` are past the boundary by the margin, and the gradient of the goal's loss."""
+        leaf = examples[rows].detach().requires_grad_()
+        logits = model(leaf)
+        (gradient,) = torch.autograd.grad(goal.loss(logits, rows), leaf)
+        return goal.margin(logits, rows) > self.stop_margin, gradient
+
+
+def project(images: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
+    """Move images to the nearest points of the L-infinity balls, shape (batch, 1, 1, 1), within [0, 1]."""
+    return (centre + (images - centre).clamp(-radius, radius)).clamp(0, 1)
+
+
+def random_points(inputs: AttackInputs, budget: Tensor, generators: list[torch.Generator]) -> Tensor:
+    """Draw a uniform point of each clip's ball, from the clip's own generator; not yet within [0, 1]."""
+    corners = [torch.rand(inputs.images.shape[1:], generator=generator) * 2 - 1 for generator in generators]
+    return inputs.images + budget * torch.stack(corners).to(inputs.images)
+
+
+def _l1(gradient: Tensor) -> Tensor:
+    return gradient.abs().mean(dim=(1, 2, 3), keepdim=True).clamp(min=torch.finfo(gradient.dtype).tiny)
+
+
+class OneStep(FixedBudget):
+    """One step of the whole budget."""
+
+    norm: ClassVar[Norm] = "linf"
+    access: ClassVar[Access] = "white_box"
+    paper = "Goodfellow, Shlens, Szegedy: Explaining and Harnessing Adversarial Examples, ICLR 2015"
+
+    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
+        """Move the images by the budget against the sign of the gradient of the target's loss."""
+        step = LinfDescent(steps=1, rel_stepsize=1.0, stop_margin=NEVER)
+        return step.run(model, inputs.images, Towards(inputs.targets), budget, inputs.images)
+
+
+class Iterative(FixedBudget, ABC):
+    """Small steps, each projected back into the budget."""
+
+    norm: ClassVar[Norm] = "linf"
+    access: ClassVar[Access] = "white_box"
+
+    steps: Annotated[Count, Field(ge=1, le=10000)]
+    rel_stepsize: Annotated[Number, Field(gt=0, le=1)]
+
+    @property
+    def iterations(self) -> int:
+        """Steps of one descent."""
+        return self.steps
+
+    def search(
+        self, victim: Victim, inputs: AttackInputs, search: SearchParams, stop_at_success_rate: float = 1.0
+    ) -> AttackResult:
+        """Go on from what a single step finds at any budget, so that iterating never costs more than not iterating.
+
+        Not if enough fooled clips end the search: those that one step fools, by much, would come first.
+        """
+        begun = stop_at_success_rate < 1
+        found = AttackResult.nothing(inputs) if begun else OneStep(schedule={}).search(victim, inputs, search)
+        self.improve(found, victim, inputs, search, stop_at_success_rate)
+        return found
+
+    def descend(
+        self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor, momentum: float = 0.0
+    ) -> Candidates:
+        """Make one descent from `start`."""
+        descent = LinfDescent(steps=self.steps, rel_stepsize=self.rel_stepsize, momentum=momentum)
+        return descent.run(model, inputs.images, Towards(inputs.targets), budget, start)

@@ -1,0 +1,126 @@
+"""One attack on one model: its clips shared out among the processes, kept shard by shard, and measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from stages.attacks.base import Attack, SearchParams
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.results import AttackResult
+from stages.core.arrays import Images
+from stages.core.progress import Progress
+from stages.models import distributed, resume
+from stages.models.resume import Scratch
+from stages.models.victim import Victim
+from stages.stores import perturbations
+from stages.stores.adversarial import Adversarial
+
+SHARD = 32
+"""Clips that are attacked, and kept, together: fixed, so that neither device nor batch size changes what is found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackRun:
+    """An attack on the eligible clips, which goes on where a killed process left it.
+
+    Example:
+        >>> run = AttackRun(what="bim", victim=victim, inputs=inputs, attack=attack, search=search)
+        >>> write_adversarial(path, run.adversarial({"attack": "bim"}))
+        >>> run.done()
+    """
+
+    what: str
+    """The work, for progress."""
+    victim: Victim
+    """The model that is to be fooled."""
+    inputs: AttackInputs
+    """Clips, eligible or not."""
+    attack: Attack
+    """With its parameters as tuned."""
+    search: SearchParams
+    """How the smallest budget is searched."""
+    stop_at_success_rate: float = 1.0
+    """Share of the clips of a shard after which its search may end."""
+
+    def adversarial(self, attributes: Mapping[str, Any]) -> Adversarial:
+        """Attack the eligible clips, and measure what comes of it.
+
+        Args:
+            attributes: of the store.
+        """
+        inputs, _ = self._agreed
+        return self._measured(inputs, self._found(inputs.eligible_only()), attributes)
+
+    def done(self) -> None:
+        """Forget what was kept of an unfinished run: its result is written."""
+        self._scratch.remove()
+
+    @cached_property
+    def _agreed(self) -> tuple[AttackInputs, Attack]:
+        """Devices may round differently: what the first process saw and chose holds."""
+        return distributed.broadcast((self.inputs, self.attack))
+
+    @cached_property
+    def _scratch(self) -> Scratch:
+        inputs, attack = self._agreed
+        chosen = inputs.eligible_only()
+        tensors = (chosen.images, chosen.targets, chosen.seeds, chosen.starts)
+        return resume.scratch(
+            self.what, attack, self.search, repr(self.stop_at_success_rate), self.victim.model, *tensors
+        )
+
+    def _found(self, inputs: AttackInputs) -> AttackResult:
+        """The cheapest examples, shard by shard, those that a killed run left behind first."""
+        scratch = self._scratch
+        kept = distributed.broadcast(scratch.read())
+        found = AttackResult(**kept) if kept else AttackResult.nothing(inputs[torch.arange(0)])
+        progress = Progress(self.what, len(inputs), done=len(found.cost))
+        while (done := len(found.cost)) < len(inputs):
+            begin = done + distributed.rank() * SHARD
+            shard = inputs[torch.arange(len(inputs))[begin : begin + SHARD]]
+            found = AttackResult.joined([found, *distributed.all_gather(self._attacked(shard))])
+            if distributed.is_main_process():
+                scratch.write(vars(found))
+                progress.add(len(found.cost) - done, note=f"{found.fooled.float().mean():.0%} fooled at some size")
+        progress.close()
+        return found
+
+    def _attacked(self, shard: AttackInputs) -> AttackResult:
+        """The cheapest examples of one shard; none where there are more processes than shards."""
+        if not len(shard):
+            return AttackResult.nothing(shard)
+        # Foolbox's DDN draws where a gradient vanishes: not what it drew for other shards.
+        torch.manual_seed(int(shard.seeds[0]))
+        _, attack = self._agreed
+        return attack.search(self.victim, shard, self.search, self.stop_at_success_rate)
+
+    def _measured(self, inputs: AttackInputs, found: AttackResult, attributes: Mapping[str, Any]) -> Adversarial:
+        """All clips, with the examples of those that the stored array fools."""
+        eligible, clean = inputs.eligible.numpy(), inputs.images.numpy()
+        adversarial, queries = clean.copy(), np.zeros(len(inputs), np.int64)
+        adversarial[eligible] = found.adversarial.numpy()
+        queries[eligible] = found.queries.numpy()
+        verdict = self.victim.predict(torch.from_numpy(adversarial)).cpu().numpy()
+        success = eligible & (verdict == inputs.targets.numpy())
+        adversarial[~success] = clean[~success]
+        sizes = perturbations.sizes(clean, adversarial)
+        cost: Images = np.where(success, getattr(sizes, self.attack.norm), np.inf).astype(np.float32)
+        return Adversarial(
+            clip=inputs.clips,
+            label=inputs.labels.numpy(),
+            target=inputs.targets.numpy(),
+            eligible=eligible,
+            success=success,
+            cost=cost,
+            size_linf=sizes.linf,
+            size_l2=sizes.l2,
+            size_l1=sizes.l1,
+            queries=queries,
+            clean=clean,
+            adversarial=adversarial,
+            attributes=attributes,
+        )

@@ -1,0 +1,67 @@
+"""What every defense is: how it makes the images that a batch is trained on, and their loss; the loop is training's."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from stages.core import params, plugins
+from stages.core.params import Parameters
+from stages.training.batches import Batch, TrainingData
+from stages.training.objectives import cross_entropy
+
+
+class Defense(Parameters, ABC):
+    """A defense with its parameters."""
+
+    takes_crafted: ClassVar[bool] = True
+    """Whether clips of the adversarial training set are mixed in."""
+    single_step: ClassVar[bool] = False
+    """Whether its adversaries are so weak that training may overfit them from one epoch to the next."""
+    hardens: ClassVar[bool] = True
+    """Whether its epoch is chosen by accuracy under attack; or else by that on clean clips, as the baseline's is."""
+
+    @property
+    def steps_per_batch(self) -> int:
+        """Times that each batch is trained on in a row."""
+        return 1
+
+    @abstractmethod
+    def adversaries(self, network: nn.Module, batch: Batch, targets: Tensor, data: TrainingData) -> Tensor:
+        """Make the images to train on in place of a batch's.
+
+        Args:
+            network: in training; left as it was, but for its mode.
+            batch: augmented clips.
+            targets: a wrong class for each, shape (batch,).
+            data: its seed and `compute` are used.
+
+        Returns:
+            shape of the batch's images, in [0, 1].
+        """
+
+    def loss(
+        self, model: nn.Module, adversarial: Tensor, batch: Batch, label_smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the loss of a batch, a scalar, and the logits of its adversarial images.
+
+        Args:
+            model: in training, perhaps wrapped.
+            adversarial: shape of the batch's images.
+            batch: the clean images and the labels.
+            label_smoothing: in [0, 1).
+        """
+        return cross_entropy(model, adversarial, batch, label_smoothing)
+
+
+def load(name: str) -> Defense:
+    """Read the defense `name` with its parameters from params.yaml.
+
+    Raises:
+        InputError: unknown name or wrong parameters.
+
+    Example:
+        >>> load("none").hardens
+        False
+    """
+    return params.read(f"defenses.{name}", plugins.find("stages.defenses", name, Defense))

@@ -1,0 +1,90 @@
+"""The loss of hardening: a defense's adversaries, crafted clips for a share, and perturbed weights."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from stages.core import seeding
+from stages.core.params import Name, Number, Parameters
+from stages.defenses.base import Defense
+from stages.defenses.base.awp import displaced
+from stages.defenses.base.selection import SelectionParams
+from stages.models import device, distributed
+from stages.training.batches import Batch, RecipeParams, TrainingData
+
+
+class HardenParams(Parameters):
+    """Which defense, from which weights, with which share of crafted clips, at which perturbation of weights."""
+
+    method: Name
+    start: Literal["baseline", "scratch"]
+    crafted_share: Annotated[Number, Field(ge=0, le=1)]
+    awp_gamma: Annotated[Number, Field(ge=0, le=1)]
+    train: RecipeParams
+    selection: SelectionParams
+
+
+@dataclass(frozen=True)
+class Hardening:
+    """The loss of a batch whose clips give way to crafted ones, for a share, and to the defense's adversaries."""
+
+    defense: Defense
+    crafted: Tensor
+    """Crafted clips, shape (N, 1, height, width)."""
+    exists: Tensor
+    """Whether crafting succeeded, shape (N,)."""
+    settings: HardenParams
+    data: TrainingData
+
+    def __call__(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Compute the defense's loss, at weights that are the worst nearby if `awp_gamma` asks for them, and logits."""
+        network = distributed.unwrap(model)
+        adversarial = self.adversarial(network, batch)
+
+        def loss(chosen: nn.Module) -> tuple[Tensor, Tensor]:
+            return self.defense.loss(chosen, adversarial, batch, self.data.recipe.label_smoothing)
+
+        def cast(chosen: nn.Module) -> tuple[Tensor, Tensor]:
+            # A displaced network is past Fabric's wrapper, which chooses the precision otherwise.
+            with device.autocast(self.data.compute):
+                return loss(chosen)
+
+        if not self.settings.awp_gamma:
+            return loss(model)
+        return cast(displaced(network, lambda chosen: cast(chosen)[0], self.settings.awp_gamma))
+
+    def adversarial(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Make the images to train on in place of a batch's."""
+        count, seed = len(self.exists), self.data.seed
+        share = self.settings.crafted_share if self.defense.takes_crafted else 0.0
+        crafted = draw_crafted(batch, self.exists, share, seed)
+        targets = random_targets(batch, len(self.data.classes), count, seed)
+        images = batch.images.clone()
+        if crafted.any():
+            images[crafted] = batch.augment_as(self.crafted, self.data.augment)[crafted]
+        if not crafted.all():
+            images[~crafted] = self.defense.adversaries(network, batch.select(~crafted), targets[~crafted], self.data)
+        return images
+
+
+def draw_crafted(batch: Batch, crafted: Tensor, share: float, seed: int) -> Tensor:
+    """Choose the clips of the batch that give way to crafted ones: shape (batch,), bool; drawn per clip and epoch.
+
+    Args:
+        batch: its indices and epoch are used.
+        crafted: whether a crafted example exists, for every training clip, shape (N,).
+        share: share of the clips.
+        seed: of the draw.
+    """
+    drawn = seeding.generator(seed, "crafted", batch.epoch).random(len(crafted)) < share
+    return torch.from_numpy(drawn & crafted.numpy())[batch.indices].to(batch.images.device)
+
+
+def random_targets(batch: Batch, classes: int, clips: int, seed: int) -> Tensor:
+    """Draw a wrong class for each clip of the batch, shape (batch,), per clip and epoch."""
+    shifts = seeding.generator(seed, "training target", batch.epoch).integers(1, classes, clips)
+    return (batch.labels + torch.from_numpy(shifts.astype(np.int64))[batch.indices].to(batch.labels.device)) % classes

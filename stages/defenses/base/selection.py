@@ -1,0 +1,62 @@
+"""How the epoch of a hardened model is chosen: by accuracy under a short attack on the validation clips."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from stages.attacks.base.inputs import AttackInputs, attack_inputs
+from stages.attacks.base.linf import NEVER, LinfDescent, Towards
+from stages.core.params import Count, Number, Parameters
+from stages.defenses.base import Defense
+from stages.models.cell import Cell
+from stages.models.victim import Victim
+from stages.training.baseline import accuracy
+from stages.training.loop import Score
+
+
+class SelectionParams(Parameters):
+    """The attack on the validation clips after each epoch, by which the epoch is chosen."""
+
+    eps: Annotated[Number, Field(gt=0, le=1)]
+    steps: Annotated[Count, Field(ge=1)]
+    rel_stepsize: Annotated[Number, Field(gt=0, le=1)]
+
+
+def selection_score(defense: Defense, settings: SelectionParams, cell: Cell) -> Callable[[nn.Module], Score]:
+    """Choose what scores a network after each epoch: a short attack, or accuracy where there is no adversary."""
+    if defense.hardens:
+        return RobustAccuracy(settings, cell)
+    images, labels = cell.clips(cell.split.validation)
+    return partial(accuracy, images=images, labels=labels, compute=cell.compute)
+
+
+class RobustAccuracy:
+    """Scores a network by the validation clips that stay right under a short targeted attack."""
+
+    def __init__(self, settings: SelectionParams, cell: Cell) -> None:
+        """Set the attack, and the cell whose validation clips are attacked."""
+        self.settings, self.cell = settings, cell
+
+    def __call__(self, network: nn.Module) -> Score:
+        """Measure the share of the clips that are predicted right that still are under the attack."""
+        cell, victim = self.cell, Victim(network, self.cell.compute)
+        inputs = attack_inputs(victim, cell.features, cell.split.validation, cell.seed)
+        right = float(inputs.eligible.double().mean())
+        attacked = inputs.eligible_only()
+        held = self._held(victim, attacked) / len(attacked) if len(attacked) else 0.0
+        return Score(value=held, accuracy=right, clips=len(attacked) or len(inputs))
+
+    def _held(self, victim: Victim, inputs: AttackInputs) -> int:
+        """How many of the clips keep their class."""
+        descent = LinfDescent(steps=self.settings.steps, rel_stepsize=self.settings.rel_stepsize, stop_margin=NEVER)
+        model, held = victim.as_foolbox(), 0
+        for rows in torch.arange(len(inputs)).split(victim.compute.batch_size):
+            batch = inputs[rows].to(victim.device)
+            budget = batch.images.new_full((len(rows), 1, 1, 1), self.settings.eps)
+            found = descent.run(model, batch.images, Towards(batch.targets), budget, batch.images)
+            held += int((victim.predict(found.examples) == batch.labels).sum())
+        return held

@@ -1,0 +1,156 @@
+"""Figures of checks that need the model itself: its gradients, its logits, a harder attack on a few clips."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.linf import NEVER, AwayFrom, Goal, LinfDescent, Towards, random_points
+from stages.core.arrays import Flags, Floats
+from stages.models.victim import Victim
+
+STEPS = 20
+"""At growing budgets, and the fewest near the budget reported."""
+FINE_REL_STEPSIZE = 0.05
+"""Of a step at growing budgets, as a share of them: larger ones jump across the whole range."""
+LENGTH = 3.0
+"""Of all steps together near the budget reported, as a multiple of it."""
+NEAREST, NEAREST_SHARE = 8, 0.1
+"""Clips sought again: those that lie closest beyond the budget, so many or that share of all. A fixed number of them
+would be too small a share of a large test fold for the check ever to fail."""
+SUBSAMPLE = 8
+"""Clips that growing budgets are tried on."""
+GROWTH = (1.0, 2.0, 4.0, 8.0, np.inf)
+"""Budgets tried, as multiples of the one reported."""
+LIVE_SHARE = 0.1
+"""Of the bins that must have a gradient."""
+
+Start = Callable[[AttackInputs, Tensor], Tensor]
+"""Where a descent in a budget begins."""
+
+
+def of_model(victim: Victim, images: Tensor) -> dict[str, float]:
+    """Measure the logits of test clips, shape (N, 1, height, width)."""
+    logits, again = victim.logits(images), victim.logits(images)
+    return {
+        "forward_deterministic": float((logits - again).abs().max()),
+        "logits_not_saturated": saturated(logits),
+    }
+
+
+def saturated(logits: Tensor) -> float:
+    """Count the clips, as a share, whose largest probability is 1 in float32; all, if the logits are probabilities."""
+    if bool((logits >= 0).all()) and torch.allclose(logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-4):
+        return 1.0
+    return float((logits.float().softmax(1).amax(1) == 1).float().mean())
+
+
+def of_gradients(victim: Victim, inputs: AttackInputs) -> dict[str, float]:
+    """Count the clips, as a share, whose gradient is finite, and not zero in enough bins."""
+    chosen = inputs.subsample(SUBSAMPLE).to(victim.device)
+    images = chosen.images.requires_grad_()
+    loss = functional.cross_entropy(victim.model(images), chosen.targets, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, images)
+    flat = gradient.flatten(1)
+    alive = flat.isfinite().all(1) & ((flat != 0).float().mean(1) >= LIVE_SHARE)
+    return {"gradients_alive": float(alive.float().mean())}
+
+
+def of_steps(victim: Victim, inputs: AttackInputs, eps: float) -> dict[str, float]:
+    """Count the clips, as a share, that one step fools within the budget and many steps, from the clip, do not.
+
+    The stores cannot tell: an iterative attack begins with what one step found.
+    """
+    one, many = (
+        _Descent(victim, steps, length / steps).fooled(inputs, eps) for steps, length in ((1, 1.0), (STEPS, LENGTH))
+    )
+    return {"iterative_not_weaker": float((one & ~many).float().mean())}
+
+
+def of_effort(victim: Victim, inputs: AttackInputs, sizes: Floats, eps: float, steps: int) -> dict[str, float]:
+    """Count the clips, as a share, that more steps, from the clip and from a random start, fool within the budget anew.
+
+    Args:
+        victim: the model that is to be fooled.
+        inputs: all clips that are eligible.
+        sizes: the smallest known in L-infinity for each of them, infinite where there is none.
+        eps: the budget, in L-infinity.
+        steps: number of steps, more than the attacks took; `STEPS` if it is less.
+    """
+    steps = max(steps, STEPS)
+    beyond = np.flatnonzero(sizes > eps)
+    most = max(NEAREST, ceil(NEAREST_SHARE * len(inputs)))
+    nearest = beyond[np.argsort(sizes[beyond], kind="stable")[:most]]
+    if not len(nearest):
+        return {"effort_converged": 0.0}
+    chosen, descent = inputs[torch.from_numpy(nearest)], _Descent(victim, steps, LENGTH / steps)
+    fooled = descent.fooled(chosen, eps) | descent.fooled(chosen, eps, _from_noise)
+    return {"effort_converged": int(fooled.sum()) / len(inputs)}
+
+
+def of_budgets(victim: Victim, inputs: AttackInputs, eps: float) -> dict[str, float]:
+    """Measure the largest fall of the fooling rate between growing budgets, and the rate at the whole range."""
+    chosen, descent = inputs.subsample(SUBSAMPLE), _Descent(victim, STEPS, FINE_REL_STEPSIZE)
+    budgets = [min(eps * factor, 1.0) for factor in GROWTH]
+    found = [float(descent.fooled(chosen, budget).float().mean()) for budget in budgets]
+    return {"success_grows_with_budget": largest_fall(found), "unlimited_budget_fools": found[-1]}
+
+
+def moved(victim: Victim, inputs: AttackInputs, eps: float) -> Flags:
+    """Tell which clips a descent away from their class, within the budget in L-infinity, moves into another one."""
+    fled: Flags = _Descent(victim, STEPS, LENGTH / STEPS).fled(inputs, eps).numpy()
+    return fled
+
+
+def largest_fall(found: Iterable[float]) -> float:
+    """Measure by how much a series falls, at most, below what it reached before."""
+    values = np.array(list(found))
+    return float((np.maximum.accumulate(values) - values).max())
+
+
+def _towards_targets(batch: AttackInputs) -> Goal:
+    return Towards(batch.targets)
+
+
+def _away_from_labels(batch: AttackInputs) -> Goal:
+    return AwayFrom(batch.labels)
+
+
+def _from_clip(batch: AttackInputs, _budget: Tensor) -> Tensor:
+    return batch.images
+
+
+def _from_noise(batch: AttackInputs, budget: Tensor) -> Tensor:
+    return random_points(batch, budget, batch.generators())
+
+
+@dataclass(frozen=True)
+class _Descent:
+    """All steps of a descent, for all clips, judged in float32."""
+
+    victim: Victim
+    steps: int
+    rel_stepsize: float
+
+    def fooled(self, inputs: AttackInputs, eps: float, start: Start = _from_clip) -> Tensor:
+        """Which clips reach their target, shape (N,)."""
+        return self._verdicts(inputs, eps, _towards_targets, start) == inputs.targets
+
+    def fled(self, inputs: AttackInputs, eps: float) -> Tensor:
+        """Which clips leave their class, shape (N,)."""
+        return self._verdicts(inputs, eps, _away_from_labels, _from_clip) != inputs.labels
+
+    def _verdicts(self, inputs: AttackInputs, eps: float, goal: Callable[[AttackInputs], Goal], start: Start) -> Tensor:
+        model, verdicts = self.victim.as_foolbox(), [torch.zeros(0, dtype=torch.int64)]
+        descent = LinfDescent(steps=self.steps, rel_stepsize=self.rel_stepsize, stop_margin=NEVER)
+        for rows in torch.arange(len(inputs)).split(self.victim.compute.batch_size):
+            batch = inputs[rows].to(self.victim.device)
+            budget = batch.images.new_full((len(rows), 1, 1, 1), eps)
+            found = descent.run(model, batch.images, goal(batch), budget, start(batch, budget))
+            verdicts.append(self.victim.predict(found.examples).cpu())
+        return torch.cat(verdicts)

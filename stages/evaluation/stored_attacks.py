@@ -1,0 +1,74 @@
+"""The adversarial stores of a model, read back: of its very clips, targets and parameters, or an error."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages.attacks.base import Attack, restore
+from stages.attacks.base.inputs import AttackInputs
+from stages.core.arrays import Array
+from stages.core.errors import InputError
+from stages.core.paths import CellPaths
+from stages.stores import provenance
+from stages.stores.adversarial import Adversarial, read_adversarial
+
+
+@dataclass(frozen=True)
+class StoredAttack:
+    """What one attack found, and the attack as it was run."""
+
+    store: Adversarial
+    attack: Attack
+
+
+def read_attacks(
+    cell: CellPaths, model: str, names: Sequence[str], inputs: AttackInputs, eps: float
+) -> dict[str, StoredAttack]:
+    """Read what attacks found on one model of a cell.
+
+    Args:
+        cell: names the files.
+        model: `baseline` or `hardened`.
+        names: of the attacks.
+        inputs: the test clips.
+        eps: the budget that they must have been run for.
+
+    Raises:
+        InputError: a store is missing or damaged, or is of other clips, targets or parameters.
+    """
+    return {name: _read(cell, model, name, inputs, eps) for name in names}
+
+
+def _read(cell: CellPaths, model: str, name: str, inputs: AttackInputs, eps: float) -> StoredAttack:
+    path, stage = cell.attack(model, name), cell.stage("attack", model, name)
+    store = read_adversarial(path, stage)
+    require_inputs(store, inputs, path, stage)
+    require_attributes(store, {"victim": model, "eps": eps, **provenance.of_attack(name)}, path, stage)
+    return StoredAttack(store, restore(name, store.attributes["parameters"]))
+
+
+def require_inputs(store: Adversarial, inputs: AttackInputs, path: Path, stage: str) -> None:
+    """Check that a store holds certain clips.
+
+    Raises:
+        InputError: names the file, what differs, and the stage to run again.
+    """
+    pairs: dict[str, tuple[Array, Array]] = {
+        "clips": (store.clip, inputs.clips),
+        "labels": (store.label, inputs.labels.numpy()),
+        "targets": (store.target, inputs.targets.numpy()),
+        "features": (store.clean, inputs.images.numpy()),
+    }
+    for what, (stored, expected) in pairs.items():
+        if not np.array_equal(stored, expected):
+            raise InputError(f"{path} holds other {what} than the test clips; run `dvc repro {stage}`")
+
+
+def require_attributes(store: Adversarial, expected: Mapping[str, Any], path: Path, stage: str) -> None:
+    """Check the attributes of a store; raises as `require_inputs` does."""
+    for name, value in expected.items():
+        if (stored := store.attributes.get(name)) != value:
+            raise InputError(f"{path} has {name} {stored!r}, not {value!r}; run `dvc repro {stage}`")

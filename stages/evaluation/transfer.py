@@ -1,0 +1,95 @@
+"""Attacks through a surrogate: what fools one model of the grid, shown to every other one.
+
+The surrogates are the grid's own models: give `grid.architecture` a second network, and each is attacked through the
+other (Papernot, McDaniel, Goodfellow 2016).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from stages.core.arrays import Flags
+from stages.core.compute import ComputeParams
+from stages.core.errors import InputError
+from stages.core.grid import MODELS, GridParams
+from stages.core.paths import CellPaths
+from stages.evaluation import rates
+from stages.models import checkpoints
+from stages.models.victim import Victim, predictions
+from stages.stores.adversarial import Adversarial, read_adversarial
+
+COLUMNS = [
+    "representation",
+    "fold",
+    "source",
+    "model",
+    "clips",
+    "fooling_rate",
+    "fooling_rate_low",
+    "fooling_rate_high",
+]
+
+
+def transfer_matrix(grid: GridParams, compute: ComputeParams) -> pd.DataFrame:
+    """Replay the cheapest examples that fooled each model, of any size, on every other of its representation and fold.
+
+    Only clips count that the other model gets right. The transfer is from model to model, so a row's `source` and
+    `model` are names such as `resnet56_hardened`.
+
+    Raises:
+        InputError: a store or a model is missing or damaged.
+    """
+    rows = [
+        {"representation": representation, "fold": fold, **row}
+        for representation in grid.representation
+        for fold in grid.fold
+        for row in _replays([CellPaths(representation, name, fold) for name in grid.architecture], grid.attack, compute)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _replays(cells: Sequence[CellPaths], attacks: Sequence[str], compute: ComputeParams) -> Iterator[dict[str, object]]:
+    """The rows of some cells with the same representation and fold."""
+    found = {(cell, model): _read(cell, model, attacks) for cell in cells for model in MODELS}
+    for (cell, model), own in found.items():
+        victim = Victim(checkpoints.read_any(cell.model(model), cell.writer(model)), compute)
+        eligible = next(iter(own.values())).eligible
+        for (source, name), stores in found.items():
+            if (source, name) != (cell, model):
+                _require_same_clips(source, name, stores, own)
+                names = {"source": f"{source.architecture}_{name}", "model": f"{cell.architecture}_{model}"}
+                yield {**names, **replayed(victim, stores, eligible)}
+
+
+def _read(cell: CellPaths, model: str, attacks: Sequence[str]) -> dict[str, Adversarial]:
+    return {name: read_adversarial(cell.attack(model, name), cell.stage("attack", model, name)) for name in attacks}
+
+
+def _require_same_clips(
+    cell: CellPaths, model: str, stores: Mapping[str, Adversarial], own: Mapping[str, Adversarial]
+) -> None:
+    first = next(iter(own.values()))
+    for name, store in stores.items():
+        if not (np.array_equal(store.clip, first.clip) and np.array_equal(store.target, first.target)):
+            stage = cell.stage("attack", model, name)
+            raise InputError(f"{cell.attack(model, name)} holds other clips or targets; run `dvc repro {stage}`")
+
+
+def replayed(victim: Victim, source: Mapping[str, Adversarial], eligible: Flags) -> dict[str, float]:
+    """Show a model the cheapest examples, in L-infinity, that fooled another one.
+
+    Args:
+        victim: the model that they are shown to.
+        source: what each attack found on the other model.
+        eligible: clips that the victim gets right, shape (N,).
+
+    Returns:
+        `clips`, and `fooling_rate` with its interval: the share that reaches its target.
+    """
+    stores = list(source.values())
+    cheapest = np.argmin([np.where(store.success, store.size_linf, np.inf) for store in stores], axis=0)
+    rows = np.flatnonzero(np.any([store.success for store in stores], axis=0) & eligible)
+    images = np.array([stores[cheapest[row]].adversarial[row] for row in rows], np.float32)
+    fooled = predictions(victim, images) == stores[0].target[rows]
+    return {"clips": len(rows), **rates.rate("fooling_rate", fooled)}

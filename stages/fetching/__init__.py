@@ -1,1 +1,0 @@
-"""How recordings get here: archives, downloads, copies on disk."""

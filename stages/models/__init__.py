@@ -1,0 +1,1 @@
+"""A cell of the grid, its networks, and the devices that they run on."""

@@ -1,0 +1,128 @@
+"""Model files: safetensors with what is needed to use them, checked when they are read."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from stages.architectures.base import build
+from stages.core import files
+from stages.core.errors import InputError
+from stages.stores.features import Features
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model is for."""
+
+    architecture: str
+    classes: list[str]
+    input_shape: list[int]
+    """(channels, height, width)."""
+    representation: str
+    parameters: str
+    """The representation's parameters, as JSON."""
+
+
+def card(architecture: str, store: Features) -> Card:
+    """The card of a model of this architecture, trained on this store."""
+    return Card(architecture, list(store.classes), list(store.shape), store.representation, store.parameters)
+
+
+def write(path: Path, model: nn.Module, card: Card, training: Mapping[str, str]) -> None:
+    """Write a model's weights and card, and how it was trained."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    content = save(tensors, {**training, **_as_texts(card)})
+    with files.replacing(path) as partial:
+        partial.write_bytes(_with_sorted_header(content))
+
+
+def read_any(path: Path, stage: str) -> nn.Module:
+    """Read the model of a file, whatever it is for, in evaluation mode.
+
+    Args:
+        path: the file.
+        stage: the stage that writes it, named in errors.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    found, tensors = _content(path, stage)
+    return _model(found["architecture"], json.loads(found["input_shape"]), json.loads(found["classes"]), tensors)
+
+
+def read(path: Path, expected: Card, stage: str) -> nn.Module:
+    """Read the model of a file, in evaluation mode.
+
+    Args:
+        path: the file.
+        expected: what the model must be for.
+        stage: the stage that writes it, named in errors.
+
+    Raises:
+        InputError: the file is missing, damaged, or the model is for something else.
+    """
+    found, tensors = _content(path, stage)
+    _require_same(path, found, _as_texts(expected), stage)
+    return _model(expected.architecture, expected.input_shape, expected.classes, tensors)
+
+
+def _content(path: Path, stage: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The metadata and the tensors of a model file; reading runs no code from it."""
+    if not path.exists():
+        raise InputError(f"{path} is missing; run `dvc repro {stage}`")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            return file.metadata() or {}, tensors
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error}); remove it and run `dvc repro {stage}`") from None
+
+
+def _model(
+    architecture: str, input_shape: Sequence[int], classes: Sequence[str], tensors: Mapping[str, Tensor]
+) -> nn.Module:
+    network = build(architecture, input_shape, len(classes))
+    network.load_state_dict(tensors)
+    return network.eval()
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """What a model file says of itself: its card, and how it was trained."""
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
+
+
+def _as_texts(card: Card) -> dict[str, str]:
+    """The card as safetensors' metadata: texts as they are, lists as JSON."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in asdict(card).items()}
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """The same file with its header in a fixed order: safetensors writes metadata in a random one.
+
+    A file is the length of the header, 8 bytes, little-endian; the header, JSON, padded with spaces; the tensors.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    padded = header.ljust(-(-len(header) // 8) * 8)
+    return len(padded).to_bytes(8, "little") + padded + content[8 + length :]
+
+
+def _require_same(path: Path, found: dict[str, str], expected: dict[str, str], stage: str) -> None:
+    for name, value in expected.items():
+        if found.get(name) != value:
+            raise InputError(
+                f"{path} is a model with {name} {found.get(name)!r}, not {value!r}; "
+                f"remove it and run `dvc repro {stage}`"
+            )
+
+
+def on_device(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on a device, in the memory layout that convolutions are fastest in."""
+    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

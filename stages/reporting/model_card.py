@@ -1,0 +1,44 @@
+"""Model cards: what a model is, what it was trained on, how good it is, and under which terms its data are."""
+
+import html
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from stages.core.paths import CellPaths
+
+RATES = {"fooling_rate": "fooling rate", "fooling_ceiling": "ceiling", "cost_median": "median cost", "eps90": "eps90"}
+
+
+def text(
+    cell: CellPaths, model: str, facts: Mapping[str, str], metrics: Mapping[str, Any], terms: str, eps: float
+) -> str:
+    """A model card, in Markdown.
+
+    Args:
+        cell: of the model.
+        model: `baseline` or `hardened`.
+        facts: metadata of its file.
+        metrics: what `evaluate` found.
+        terms: licence and source of the data.
+        eps: the budget of the fooling rates.
+    """
+    environment = jinja2.Environment(  # noqa: S701 - it is Markdown: what may hold HTML is escaped below
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("model_card.md.jinja").render(
+        cell=cell,
+        model=model,
+        facts={name: html.escape(value, quote=False) for name, value in sorted(facts.items())},
+        clean=metrics["clean"],
+        adaptive=metrics["adaptive"],
+        failed=[name for name, holds in metrics["checks"].items() if not holds and name != "passed"],
+        rates=RATES,
+        terms=terms.strip(),
+        eps=eps,
+    )

@@ -1,0 +1,31 @@
+"""All that is written of one evaluated model: metrics, tables, pictures and sounds, the model card."""
+
+from stages.core import files, paths
+from stages.evaluation import results
+from stages.evaluation.assessment import Evaluation
+from stages.models import checkpoints
+from stages.reporting import assets, gallery, model_card, model_tables, tables
+from stages.reporting.sounds import sound_assets
+
+
+def write(evaluation: Evaluation) -> None:
+    """Write what `dvc.yaml` asks of the stage `evaluate`."""
+    cell, model, metrics = evaluation.cell.paths, evaluation.model, evaluation.metrics
+    shown = gallery.of_model(evaluation)
+    heard = sound_assets(evaluation.sonified, evaluation.classes, evaluation.sample_rate)
+    assets.write(cell.assets(model), [shown.asset(), *heard])
+    with files.replacing(cell.plots(model) / "gallery.png") as partial:
+        partial.write_bytes(shown.contact_sheet())
+    tables.write(cell.plots(model), model_tables.of_model(evaluation))
+    for path in (cell.metrics(model), cell.metrics_copy(model)):
+        results.write(path, metrics)
+    write_card(evaluation)
+
+
+def write_card(evaluation: Evaluation) -> None:
+    """Write the model card, with the terms of the data."""
+    cell, model = evaluation.cell.paths, evaluation.model
+    facts, terms = checkpoints.metadata(cell.model(model)), paths.TERMS.read_text(encoding="utf-8")
+    with files.replacing(cell.card(model)) as partial:
+        text = model_card.text(cell, model, facts, evaluation.metrics, terms, evaluation.eps)
+        partial.write_text(text, encoding="utf-8")

@@ -1,0 +1,149 @@
+"""What the report tells of one representation and architecture, read from what `evaluate` wrote."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stages.core.errors import InputError
+from stages.core.grid import MODELS, GridParams
+from stages.core.paths import CellPaths
+from stages.evaluation import results
+from stages.evaluation.checks import RULES
+from stages.evaluation.results import Metrics
+from stages.reporting import assets, summary, tables
+from stages.reporting.assets import Asset
+
+Tree = dict[str, dict[str, Metrics]]
+"""Metrics by representation and architecture."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What is told of one representation and architecture; what is by model is so in the order of `MODELS`."""
+
+    representation: str
+    architecture: str
+    folds: list[int]
+    metrics: Mapping[str, list[Metrics]]
+    """By model, a fold each."""
+    comparison: Metrics
+    fooling: Mapping[str, pd.DataFrame]
+    costs: Mapping[str, pd.DataFrame]
+    confusion: Mapping[str, pd.DataFrame]
+    training: Mapping[str, pd.DataFrame]
+    """Of the first fold."""
+    assets: Mapping[str, list[Asset]]
+    """Of the first fold."""
+
+    @property
+    def name(self) -> str:
+        """What the models are called."""
+        return f"{self.architecture} on {self.representation}"
+
+    @cached_property
+    def means(self) -> dict[str, Metrics]:
+        """Metrics by model, their means over the folds."""
+        return {model: summary.mean(folds) for model, folds in self.metrics.items()}
+
+    def checks(self) -> Iterator[dict[str, Any]]:
+        """List each check: its rule, and by model whether it holds in every fold (None: not there) and its figures."""
+        for name, rule in RULES.items():
+            models = {}
+            for model, folds in self.metrics.items():
+                held = [each["checks"][name] for each in folds if name in each["checks"]]
+                figures = [each["check_figures"][name] for each in folds if name in each["checks"]]
+                models[model] = {"holds": all(held) if held else None, "figures": figures}
+            if any(each["figures"] for each in models.values()):
+                yield {"name": name, "rule": rule, "models": models}
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether every check of both models holds in every fold."""
+        return all(each["checks"]["passed"] for folds in self.metrics.values() for each in folds)
+
+    def shown(self, model: str, kind: str) -> list[Asset]:
+        """Pick the model's assets of one kind."""
+        return [each for each in self.assets[model] if each.kind == kind]
+
+
+def read_sections(grid: GridParams) -> list[Section]:
+    """Read all that there is of each representation and architecture of the grid.
+
+    Raises:
+        InputError: something that `evaluate` writes is missing or damaged.
+    """
+    return [_read(grid.cells(*pair)) for pair in grid.pairs()]
+
+
+def _read(cells: Sequence[CellPaths]) -> Section:
+    """What there is of the cells of one representation and architecture, a fold each."""
+    first = cells[0]
+    metrics = {model: [results.read(cell.metrics_copy(model)) for cell in cells] for model in MODELS}
+    return Section(
+        representation=first.representation,
+        architecture=first.architecture,
+        folds=[cell.fold for cell in cells],
+        metrics=metrics,
+        comparison=summary.compare(metrics["baseline"], metrics["hardened"]),
+        fooling={model: average([_table(cell, model, "fooling") for cell in cells]) for model in MODELS},
+        costs={model: pd.concat([_table(cell, model, "costs") for cell in cells]) for model in MODELS},
+        confusion={model: pd.concat([_table(cell, model, "confusion") for cell in cells]) for model in MODELS},
+        training={model: read_table(first.history(model), first.writer(model)) for model in MODELS},
+        assets={model: assets.read(first.assets(model), first.stage("evaluate", model)) for model in MODELS},
+    )
+
+
+def _table(cell: CellPaths, model: str, name: str) -> pd.DataFrame:
+    return read_table(cell.plots(model) / f"{name}.csv", cell.stage("evaluate", model))
+
+
+def read_table(path: Path, stage: str) -> pd.DataFrame:
+    """Read a table; the columns of names hold texts, even of clips and classes whose names look like numbers.
+
+    Raises:
+        InputError: it is missing; names the stage to run again.
+    """
+    if not path.exists():
+        raise InputError(f"{path} is missing; run `dvc repro {stage}`")
+    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(tables.NAMES, str))
+
+
+def average(curves: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Average tables of the same rows, over those that have a number."""
+    means: pd.DataFrame = pd.concat(curves).groupby(level=0).mean()
+    return means
+
+
+def tree(sections: Sequence[Section], of: Callable[[Section], Metrics]) -> Tree:
+    """Arrange what is told of each section as `{representation: {architecture: of(section)}}`."""
+    found: Tree = {section.representation: {} for section in sections}
+    for section in sections:
+        found[section.representation][section.architecture] = of(section)
+    return found
+
+
+def require_checks(sections: Sequence[Section]) -> None:
+    """Stop at checks that failed.
+
+    Raises:
+        InputError: names each model and check.
+    """
+    if failed := [line for section in sections for line in _failed(section)]:
+        raise InputError("report.require_checks: checks failed:\n" + "\n".join(failed))
+
+
+def _failed(section: Section) -> Iterator[str]:
+    for model in MODELS:
+        for fold, metrics in zip(section.folds, section.metrics[model], strict=True):
+            for name in _names_of_failed(metrics["checks"]):
+                rule, figure = RULES[name], metrics["check_figures"][name]
+                where = f"{section.representation} {section.architecture} fold {fold} {model}"
+                yield f"{where}: {name}: {rule.figure} is {figure:g}, must be {rule.limit}"
+
+
+def _names_of_failed(checks: Mapping[str, int]) -> list[str]:
+    return [name for name, holds in checks.items() if name in RULES and not holds]

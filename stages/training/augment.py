@@ -1,0 +1,126 @@
+"""Random changes of training images that keep their class, or mix two; drawn per clip and epoch."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from stages.core import seeding
+from stages.core.arrays import DYNAMIC_RANGE_DB
+from stages.core.params import Number, Parameters
+
+
+class AugmentParams(Parameters):
+    """How far the images are changed."""
+
+    p_waveform_augment: Annotated[Number, Field(ge=0, le=1)]
+    time_shift: Annotated[Number, Field(ge=0, le=1)]
+    time_mask: Annotated[Number, Field(ge=0, le=0.5)]
+    band_mask: Annotated[Number, Field(ge=0, le=0.5)]
+    gain: Annotated[Number, Field(ge=0, le=40)]
+    mixup: Annotated[Number, Field(ge=0, le=10)]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What chance has in store for some clips in one epoch; row i is clip i's, whatever batch it comes in."""
+
+    numbers: Tensor
+    """Of the clip's own changes, shape (clips, 6), in [0, 1)."""
+    partners: Tensor
+    """Positions of the clips that are mixed in, shape (clips,)."""
+    weights: Tensor
+    """The clip's own share of the mixture, shape (clips,), in [0.5, 1]; the rest is its partner's."""
+
+
+def versions(images: Tensor, copies: Tensor, seed: int, epoch: int, params: AugmentParams) -> Tensor:
+    """Choose the versions that are trained on in an epoch: some clips give way to one of their augmented copies.
+
+    Args:
+        images: shape (N, 1, height, width).
+        copies: shape (N, copies, height, width); without any, every clip stays.
+        seed: of the run.
+        epoch: by its number.
+        params: `p_waveform_augment` is the share of the clips that give way.
+
+    Returns:
+        shape (N, 1, height, width).
+    """
+    count, choices = copies.shape[:2]
+    if not choices:
+        return images
+    rng = seeding.generator(seed, "variant", epoch)
+    varied = torch.from_numpy(rng.random((count, 1, 1, 1)) < params.p_waveform_augment)
+    chosen = torch.from_numpy(rng.integers(0, choices, count))
+    return torch.where(varied.to(images.device), copies[torch.arange(count), chosen][:, None], images)
+
+
+def draw(seed: int, epoch: int, clips: int, params: AugmentParams) -> Draw:
+    """The randomness of an epoch.
+
+    Args:
+        seed: of the run.
+        epoch: by its number.
+        clips: how many there are.
+        params: `mixup` is alpha of Beta(alpha, alpha), which the weights follow; nothing is mixed where it is 0.
+    """
+    numbers = seeding.generator(seed, "augmentation", epoch).random((clips, 5), np.float32)
+    gains = seeding.generator(seed, "gain", epoch).random((clips, 1), np.float32)
+    mixing = seeding.generator(seed, "mixup", epoch)
+    partners, weights = mixing.permutation(clips), np.ones(clips, np.float32)
+    if params.mixup:
+        weights = mixing.beta(params.mixup, params.mixup, clips).astype(np.float32)
+    # Of the two clips the one with the greater share gives the label that accuracy is counted by.
+    weights = np.maximum(weights, 1 - weights)
+    return Draw(*(torch.from_numpy(each) for each in (np.hstack([numbers, gains]), partners, weights)))
+
+
+def augment(images: Tensor, indices: Tensor, drawn: Draw, params: AugmentParams) -> Tensor:
+    """Some training clips, each changed by itself, then mixed with its partner (mixup, Zhang et al. 2018).
+
+    Args:
+        images: of all N training clips, shape (N, 1, height, width), in [0, 1].
+        indices: positions of the clips wanted, shape (batch,).
+        drawn: the epoch's randomness.
+        params: how far.
+
+    Returns:
+        shape (batch, 1, height, width), in [0, 1].
+    """
+    numbers = drawn.numbers.to(images.device)
+    own = change(images[indices], numbers[indices], params)
+    if not params.mixup:
+        return own
+    partners = drawn.partners[indices]
+    weights = drawn.weights[indices, None, None, None].to(images.device)
+    return torch.lerp(change(images[partners], numbers[partners], params), own, weights)
+
+
+def change(images: Tensor, numbers: Tensor, params: AugmentParams) -> Tensor:
+    """Shift in time, change the level, then blank frames and a band of rows (SpecAugment, Park et al. 2019).
+
+    Args:
+        images: shape (batch, 1, height, width), in [0, 1].
+        numbers: the clips' rows of `Draw.numbers`.
+        params: largest circular shift and largest stretches, as shares of the image; largest gain in dB.
+    """
+    height, width = images.shape[2:]
+    shift = ((2 * numbers[:, 0] - 1) * params.time_shift * width).round().long()
+    columns = (torch.arange(width, device=images.device) - shift[:, None]) % width
+    shifted = images.gather(3, columns[:, None, None, :].expand_as(images))
+    gain = (2 * numbers[:, 5] - 1) * params.gain / DYNAMIC_RANGE_DB
+    louder = (shifted + gain[:, None, None, None]).clamp(0, 1)
+    frames = _stretch(width, numbers[:, 1] * params.time_mask, numbers[:, 2])
+    rows = _stretch(height, numbers[:, 3] * params.band_mask, numbers[:, 4])
+    return louder.masked_fill(frames[:, None, None, :] | rows[:, None, :, None], 0.0)
+
+
+def _stretch(size: int, share: Tensor, place: Tensor) -> Tensor:
+    """Shape (batch, size): True on a stretch of `share` of the axis, begun at `place` of the room that is left."""
+    length = (share * size).round()
+    start = (place * (size - length)).round()
+    positions = torch.arange(size, device=share.device)
+    return (positions >= start[:, None]) & (positions < (start + length)[:, None])

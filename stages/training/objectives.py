@@ -1,0 +1,50 @@
+"""What training minimises: cross-entropy, and the form that every loss has."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stages.training.batches import Batch
+
+LossFunction = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
+"""Gives the loss of a batch, a scalar, and logits to count hits by, shape (batch, classes); the step is the loop's.
+
+This is where a defense makes its adversaries, and weighs what they cost. The model may be wrapped by Fabric: attacks
+go against `distributed.unwrap(model)`.
+"""
+
+
+class CrossEntropy:
+    """Cross-entropy of the clips as they are."""
+
+    def __init__(self, label_smoothing: float) -> None:
+        """Set the share, in [0, 1), of each label that is spread over all classes."""
+        self.label_smoothing = label_smoothing
+
+    def __call__(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Compute the loss of the batch's images, and their logits."""
+        return cross_entropy(model, batch.images, batch, self.label_smoothing)
+
+
+def cross_entropy(model: nn.Module, images: Tensor, batch: Batch, label_smoothing: float) -> tuple[Tensor, Tensor]:
+    """Compute the mean loss of images that stand for a batch's, and their logits.
+
+    The labels are the clips' own and, by their partners' shares, those of the clips that are mixed in.
+
+    Args:
+        model: put into training mode.
+        images: shape (batch, 1, height, width), in [0, 1].
+        batch: its labels, partners and weights are used.
+        label_smoothing: in [0, 1).
+
+    Returns:
+        a scalar, and shape (batch, classes).
+    """
+    logits: Tensor = model.train()(images.contiguous(memory_format=torch.channels_last))
+    own, other = (
+        functional.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=label_smoothing)
+        for labels in (batch.labels, batch.partner_labels)
+    )
+    return torch.lerp(other, own, batch.weights).mean(), logits
