@@ -7,12 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages.attacks.base import Clips, run
+from stages.attacks.base.inputs import AttackInputs, attack_inputs
+from stages.core.arrays import Images, Integers
 from stages.core.compute import ComputeParams
 from stages.evaluation import checks, diagnostics
 from stages.models.victim import Victim
 from stages.stores.adversarial import Adversarial
-from tests.conftest import attack_store, store
+from tests.attack_helpers import to_attack
+from tests.helpers import attack_store, feature_store
 
 EPS = 0.05
 STEPS = 2
@@ -22,7 +24,7 @@ COSTS = [0.01] * 6
 WEAK = [0.01] * 5 + [np.inf]
 
 
-def verdicts(found: dict[str, Adversarial]) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def verdicts(found: dict[str, Adversarial]) -> dict[str, Integers]:
     return {name: each.target[each.success] for name, each in found.items()}
 
 
@@ -40,9 +42,7 @@ def test_what_is_right_passes() -> None:
         ("sizes_confirmed", {"size_l2": np.full(6, 0.5, np.float32)}),
     ],
 )
-def test_what_is_stored_wrongly_fails(
-    name: str, change: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
-) -> None:
+def test_what_is_stored_wrongly_fails(name: str, change: dict[str, Images]) -> None:
     found = {"bim": replace(attack_store(COSTS), **change)}  # type: ignore[arg-type]
     judged = checks.judge(checks.of_stores(found, verdicts(found)))
     assert (judged[name], judged["passed"]) == (0, 0)
@@ -82,8 +82,8 @@ class Recoiling(nn.Module):
 
 def test_steps_that_lead_nowhere(rng: np.random.Generator, compute: ComputeParams) -> None:
     images = torch.from_numpy(rng.uniform(0.2, 0.8, (6, 1, 8, 8))).float()
-    made = Clips(images, torch.ones(6, dtype=torch.int64), torch.arange(6), images)
-    figure = diagnostics.of_steps(Victim(Recoiling(images), compute), made, EPS)
+    inputs = to_attack(images, torch.ones(6, dtype=torch.int64))
+    figure = diagnostics.of_steps(Victim(Recoiling(images), compute), inputs, EPS)
     assert figure == {"iterative_not_weaker": 1.0}
     assert checks.judge(figure)["iterative_not_weaker"] == 0
 
@@ -158,16 +158,17 @@ class Probabilities(Bands):
         return super().forward(images).softmax(1)
 
 
-def probed(model: nn.Module, compute: ComputeParams, rng: np.random.Generator) -> tuple[dict[str, int], Clips]:
-    victim, made = Victim(model, compute), store(rng)
-    case = run.case(victim, made, np.arange(30), seed=0)
-    assert case.eligible.all()
-    clips = case.clips()
-    figures = diagnostics.of_model(victim, torch.from_numpy(case.images)) | diagnostics.of_gradients(victim, clips)
-    figures |= diagnostics.of_budgets(victim, clips, 0.02) | diagnostics.of_effort(
-        victim, clips, np.full(30, np.inf), 0.02, STEPS
-    )
-    return checks.judge(figures), clips
+def probed(model: nn.Module, compute: ComputeParams, rng: np.random.Generator) -> tuple[dict[str, int], AttackInputs]:
+    victim = Victim(model, compute)
+    inputs = attack_inputs(victim, feature_store(rng), np.arange(30), seed=0)
+    assert inputs.eligible.all()
+    figures = {
+        **diagnostics.of_model(victim, inputs.images),
+        **diagnostics.of_gradients(victim, inputs),
+        **diagnostics.of_budgets(victim, inputs, 0.02),
+        **diagnostics.of_effort(victim, inputs, np.full(30, np.inf), 0.02, STEPS),
+    }
+    return checks.judge(figures), inputs
 
 
 def test_a_model_that_hides_nothing_passes(compute: ComputeParams, rng: np.random.Generator) -> None:
@@ -196,31 +197,30 @@ def test_other_signs_are_caught(model: nn.Module, name: str, compute: ComputePar
 
 def test_an_attack_too_weak_for_the_budget_is_caught(compute: ComputeParams, rng: np.random.Generator) -> None:
     """Within 0.4 every clip can be fooled; a search that found nothing is caught, one that found all is not."""
-    _, clips = probed(Bands(), compute, rng)
+    _, inputs = probed(Bands(), compute, rng)
     victim = Victim(Bands(), compute)
-    missed = diagnostics.of_effort(victim, clips, np.full(30, np.inf), 0.4, STEPS)
+    missed = diagnostics.of_effort(victim, inputs, np.full(30, np.inf), 0.4, STEPS)
     assert missed["effort_converged"] == pytest.approx(diagnostics.NEAREST / 30)
     assert checks.judge(missed)["effort_converged"] == 0
-    assert diagnostics.of_effort(victim, clips, np.full(30, 0.3), 0.4, STEPS)["effort_converged"] == 0
+    assert diagnostics.of_effort(victim, inputs, np.full(30, 0.3), 0.4, STEPS)["effort_converged"] == 0
 
 
 def test_weak_attacks_are_caught_on_large_test_folds_too(compute: ComputeParams, rng: np.random.Generator) -> None:
     victim = Victim(Bands(), compute)
-    clips = run.case(victim, store(rng, clips=300), np.arange(300), seed=0).clips()
-    missed = diagnostics.of_effort(victim, clips, np.full(300, np.inf), 0.4, STEPS)
+    inputs = attack_inputs(victim, feature_store(rng, clips=300), np.arange(300), seed=0).eligible_only()
+    missed = diagnostics.of_effort(victim, inputs, np.full(300, np.inf), 0.4, STEPS)
     assert checks.judge(missed)["effort_converged"] == 0
 
 
 def test_clips_moved_into_any_wrong_class(compute: ComputeParams, rng: np.random.Generator) -> None:
     """Bands of blobs lie 0.5 apart: a change of 0.1 closes no such gap, one of 0.4 does."""
     victim = Victim(Bands(), compute)
-    case = run.case(victim, store(rng), np.arange(30), seed=0)
-    labels = torch.from_numpy(case.label)
-    assert not diagnostics.moved(victim, case.clips(), labels, 0.1).any()
-    assert diagnostics.moved(victim, case.clips(), labels, 0.4).all()
-    assert not len(diagnostics.moved(victim, case.clips(0), labels[:0], 0.4))
+    inputs = attack_inputs(victim, feature_store(rng), np.arange(30), seed=0).eligible_only()
+    assert not diagnostics.moved(victim, inputs, 0.1).any()
+    assert diagnostics.moved(victim, inputs, 0.4).all()
+    assert not len(diagnostics.moved(victim, inputs[torch.arange(0)], 0.4))
 
 
 def test_the_largest_fall_is_measured_from_the_best_so_far() -> None:
-    assert diagnostics._fall([0.2, 0.8, 0.9]) == 0
-    assert diagnostics._fall([0.2, 0.8, 0.5, 0.6]) == pytest.approx(0.3)
+    assert diagnostics.largest_fall([0.2, 0.8, 0.9]) == 0
+    assert diagnostics.largest_fall([0.2, 0.8, 0.5, 0.6]) == pytest.approx(0.3)

@@ -1,5 +1,7 @@
 """The chromagram: its constant-Q transform against the definition and librosa, its rows against music."""
 
+from collections.abc import Callable
+
 import librosa
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +12,12 @@ from stages.audio.decoding import Waveform
 from stages.representations.base import pool
 from stages.representations.base.chromagram import Chromagram, harmonic_change
 from stages.representations.base.constantq import LOWEST, constant_q
-from tests.conftest import recordings
 
 RATE = 22_050
 HOP = 1024
 CHROMAGRAM = Chromagram(hop_length=HOP, octaves=7)
+
+Recordings = Callable[[int, float], list[Waveform]]
 
 
 def tone(frequency: float, seconds: float = 3.0) -> Waveform:
@@ -68,7 +71,7 @@ def test_bins_that_the_sample_rate_cannot_hold_are_empty(rng: np.random.Generato
     assert not magnitudes[216:].any()
 
 
-def test_the_chroma_of_recordings_is_librosas() -> None:
+def test_the_chroma_of_recordings_is_librosas(recordings: Recordings) -> None:
     for waveform in recordings(RATE, 5.0):
         expected = librosa.feature.chroma_cqt(y=waveform, sr=RATE, hop_length=HOP, n_octaves=7, tuning=0.0)
         found = CHROMAGRAM.chroma(waveform, RATE)

@@ -1,7 +1,6 @@
 """Data sets of files: their layouts, folders and archives of them, what is refused."""
 
 import hashlib
-import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -13,14 +12,18 @@ import pytest
 import soundfile
 
 from stages import datasets, download
-from stages.core import params, paths, plugins
+from stages.core import paths, plugins
 from stages.core.errors import InputError
-from stages.datasets.base import Clip, Dataset, downloads, esc50_layout, publications
+from stages.datasets.base import Clip, Dataset, downloads, esc50_layout, publications, sources
 from stages.datasets.base.publications import Publication
+from stages.datasets.base.validation import refuse_few, refuse_split_groups
 from stages.datasets.esc10 import ESC10
 from stages.datasets.esc50 import ESC50
 from stages.datasets.folder import Folder
 from stages.datasets.urbansound8k import UrbanSound8K
+from tests.params_helpers import set_params
+
+NOTHING_GIVEN = r"dataset\.source: give the path or address of your folder or archive, or put it into data/source"
 
 
 def write_sound(path: Path, seconds: float = 0.2) -> None:
@@ -78,9 +81,9 @@ def urbansound8k(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def audio(folder: Path) -> Path:
+def audio(workdir: Path) -> Path:
     """Where the clips go, in a working folder."""
-    (made := folder / "audio").mkdir()
+    (made := workdir / "audio").mkdir()
     return made
 
 
@@ -185,7 +188,7 @@ def test_tables_that_lead_out_of_the_folder(esc50: Path, audio: Path, name: str,
     assert list(audio.iterdir()) == []
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("workdir")
 @pytest.mark.parametrize("name", ["esc10", "esc50", "urbansound8k", "folder"])
 def test_sources_that_hold_nothing(tmp_path: Path, name: str) -> None:
     Path("empty").mkdir()
@@ -200,8 +203,72 @@ def test_sources_that_hold_nothing(tmp_path: Path, name: str) -> None:
 
 
 def test_a_folder_must_be_named(audio: Path) -> None:
-    with pytest.raises(InputError, match=r"dataset\.source is empty"):
+    with pytest.raises(InputError, match=NOTHING_GIVEN):
         Folder(folds=2).collect("", 0, audio)
+
+
+@pytest.fixture
+def default_source(workdir: Path) -> Path:
+    """The folder for recordings as it comes: with a note, and what systems leave behind."""
+    set_params(workdir, {"dataset.source": str(paths.SOURCE)})
+    paths.SOURCE.mkdir(parents=True)
+    for name in ("README.md", ".gitignore", ".DS_Store"):
+        (paths.SOURCE / name).write_text("Put your recordings here.")
+    return paths.SOURCE
+
+
+def test_the_default_folder_gives_itself_once_it_holds_a_recording(default_source: Path) -> None:
+    assert sources.given("data/source") == sources.given("./data/source/") == ""
+    write_sound(default_source / "dog.wav")
+    assert sources.given("data/source") == "data/source"
+    assert sources.given("./data/source/") == "./data/source/"
+
+
+@pytest.mark.usefixtures("workdir")
+def test_a_default_folder_that_is_not_there_gives_nothing() -> None:
+    assert sources.given("data/source") == ""
+
+
+@pytest.mark.parametrize("source", ["", "sounds", "data", "data/source.zip", "https://example.org/a.zip"])
+@pytest.mark.usefixtures("default_source")
+def test_any_other_source_gives_itself(source: str) -> None:
+    assert sources.given(source) == source
+
+
+def test_recordings_in_the_default_folder_are_read(workdir: Path, default_source: Path) -> None:
+    for name in ("cat/a.wav", "cat/b.wav", "dog/a.wav", "dog/b.wav"):
+        write_sound(default_source / name)
+    set_params(workdir, {"dataset.name": "folder", "datasets.folder.folds": 2})
+    download.main()
+    assert pd.read_csv(paths.CLIPS).label.tolist() == ["cat", "cat", "dog", "dog"]
+
+
+@pytest.mark.usefixtures("default_source")
+def test_where_no_recordings_are_given_it_says_what_to_do(workdir: Path) -> None:
+    set_params(workdir, {"dataset.name": "folder"})
+    with pytest.raises(InputError, match=NOTHING_GIVEN):
+        download.main()
+    assert list(paths.RAW.iterdir()) == []
+
+
+def test_recordings_given_for_generated_sounds_are_refused(workdir: Path, default_source: Path) -> None:
+    write_sound(default_source / "dog/a.wav")
+    set_params(workdir, {"dataset.name": "synthetic"})
+    message = "dataset.source is 'data/source', but the dataset `synthetic` is generated and takes no dataset.source: "
+    with pytest.raises(InputError, match=message + "set it to data/source and leave nothing but README.md there"):
+        download.main()
+    assert list(paths.RAW.iterdir()) == []
+
+
+@pytest.mark.usefixtures("workdir")
+def test_a_table_for_a_source_draws_a_note(capsys: pytest.CaptureFixture[str]) -> None:
+    """DVC sees the file that it is told of, and no sound beside it."""
+    write_sound(Path("sounds/a.wav"))
+    (table := Path("sounds/clips.csv")).write_text("path,label\na.wav,dog\n", "utf-8")
+    assert sources.locate(str(table), None) == table
+    assert "DVC watches sounds/clips.csv alone; name its folder to have changes" in capsys.readouterr().err
+    sources.locate("sounds", None)
+    assert not capsys.readouterr().err
 
 
 def test_an_empty_source_is_the_published_archive(esc10: Path, audio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,26 +354,22 @@ def test_manifests_are_whole(name: str, clips: int) -> None:
 )
 def test_too_little_to_learn_from(clips: list[Clip], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        download.refuse_few(clips)
+        refuse_few(clips)
 
 
 def test_groups_never_cross_folds() -> None:
     clips = [Clip("a.wav", "a", 1, "g"), Clip("b.wav", "a", 2, "g")]
     with pytest.raises(InputError, match=r"group 'g' stands in folds \[1, 2\]"):
-        download.refuse_split_groups(clips)
+        refuse_split_groups(clips)
 
 
-def set_source(folder: Path, name: str, source: Path, **more: str) -> None:
-    text = (folder / "params.yaml").read_text(encoding="utf-8")
-    text = text.replace("name: synthetic", f"name: {name}").replace('source: ""', f"source: {source}")
-    for key, value in more.items():
-        text = re.sub(rf"  {key}: \S+", f"  {key}: {value}", text)
-    (folder / "params.yaml").write_text(text, encoding="utf-8")
-    params._document.cache_clear()
+def choose(workdir: Path, name: str, source: Path, on_error: str = "error", most: float = 0.05) -> None:
+    settings = {"name": name, "source": str(source), "on_error": on_error, "max_rejected_fraction": most}
+    set_params(workdir, {f"dataset.{key}": value for key, value in settings.items()})
 
 
-def test_download_writes_a_sorted_table(folder: Path, esc10: Path) -> None:
-    set_source(folder, "esc10", esc10)
+def test_download_writes_a_sorted_table(workdir: Path, esc10: Path) -> None:
+    choose(workdir, "esc10", esc10)
     download.main()
     table = pd.read_csv(paths.CLIPS, dtype={"group": str})
     assert list(table.columns) == ["path", "label", "fold", "group", "duration"]
@@ -314,7 +377,6 @@ def test_download_writes_a_sorted_table(folder: Path, esc10: Path) -> None:
     assert table.duration.tolist() == [0.2] * 4
     assert all((paths.RAW / path).is_file() for path in table.path)
     assert paths.REJECTED.read_text() == "path,reason\n"
-    assert paths.SOURCE.resolve() == esc10
 
 
 def write_bad_clips(dogs: Path) -> dict[str, str]:
@@ -338,9 +400,9 @@ def write_bad_clips(dogs: Path) -> dict[str, str]:
     }
 
 
-def test_bad_clips_are_named_and_nothing_is_left_behind(folder: Path, esc10: Path) -> None:
+def test_bad_clips_are_named_and_nothing_is_left_behind(workdir: Path, esc10: Path) -> None:
     bad = write_bad_clips(esc10 / "001 - Dog bark")
-    set_source(folder, "esc10", esc10)
+    choose(workdir, "esc10", esc10)
     with pytest.raises(InputError, match="6 of 10 clips cannot be used, 0 may be left out") as raised:
         download.main()
     for name, reason in bad.items():
@@ -350,8 +412,8 @@ def test_bad_clips_are_named_and_nothing_is_left_behind(folder: Path, esc10: Pat
     assert len(list((esc10 / "001 - Dog bark").iterdir())) == 8
 
 
-def test_where_no_clip_can_be_used_it_says_why(folder: Path, esc50: Path) -> None:
-    set_source(folder, "esc50", esc50)
+def test_where_no_clip_can_be_used_it_says_why(workdir: Path, esc50: Path) -> None:
+    choose(workdir, "esc50", esc50)
     for sound in (esc50 / "audio").iterdir():
         sound.unlink()
     with pytest.raises(
@@ -360,9 +422,9 @@ def test_where_no_clip_can_be_used_it_says_why(folder: Path, esc50: Path) -> Non
         download.main()
 
 
-def test_bad_clips_may_be_left_out(folder: Path, esc10: Path) -> None:
+def test_bad_clips_may_be_left_out(workdir: Path, esc10: Path) -> None:
     bad = write_bad_clips(esc10 / "001 - Dog bark")
-    set_source(folder, "esc10", esc10, on_error="skip", most_rejected="0.6")
+    choose(workdir, "esc10", esc10, "skip", 0.6)
     download.main()
     rejected = pd.read_csv(paths.REJECTED)
     assert rejected.path.tolist() == [f"dog_bark/{name}" for name in bad]
@@ -370,21 +432,22 @@ def test_bad_clips_may_be_left_out(folder: Path, esc10: Path) -> None:
     assert sum(path.is_file() for path in paths.AUDIO.rglob("*")) == 4
 
 
-def test_no_more_are_left_out_than_allowed(folder: Path, esc10: Path) -> None:
+def test_no_more_are_left_out_than_allowed(workdir: Path, esc10: Path) -> None:
     write_bad_clips(esc10 / "001 - Dog bark")
-    set_source(folder, "esc10", esc10, on_error="skip", most_rejected="0.5")
-    with pytest.raises(InputError, match=r"6 of 10 clips cannot be used, 5 may be left out .*most_rejected: 0\.5"):
+    choose(workdir, "esc10", esc10, "skip", 0.5)
+    message = r"6 of 10 clips cannot be used, 5 may be left out .*max_rejected_fraction: 0\.5"
+    with pytest.raises(InputError, match=message):
         download.main()
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("workdir")
 @pytest.mark.parametrize("name", plugins.names("stages.datasets"))
 def test_every_dataset_loads_with_its_parameters(name: str) -> None:
     assert isinstance(datasets.load(name), Dataset)
     assert datasets.load(name).terms
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("workdir")
 def test_the_terms_name_licence_and_source() -> None:
     assert "CC BY-NC 3.0" in datasets.load("esc50").terms
     assert "Salamon" in datasets.load("urbansound8k").terms

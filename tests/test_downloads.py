@@ -83,7 +83,7 @@ class Server(ThreadingHTTPServer):
 def server() -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Handler) as made:
         made.temper, made.released = Temper(), threading.Event()
-        thread = threading.Thread(target=made.serve_forever)
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield made
         made.released.set()
@@ -199,9 +199,9 @@ def test_addresses_that_are_none(source: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's cache folder, in a working folder."""
-    (made := folder / "cache").mkdir()
+    (made := workdir / "cache").mkdir()
     monkeypatch.setattr(downloads, "cache_folder", lambda: made)
     return made
 

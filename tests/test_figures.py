@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from stages import report
+from stages.evaluation.transfer import COLUMNS
 from stages.reporting import figures, page, tables
-from stages.reporting.page import Section
+from stages.reporting.sections import Section, read_table
 
 ATTACKS = ["ead", "worst_linf", "worst_l2"]
 BUDGETS = np.geomspace(0.001, 1, 5)
@@ -28,7 +29,7 @@ def section(confusion: dict[str, pd.DataFrame], costs: dict[str, pd.DataFrame]) 
         costs=costs,
         confusion=confusion,
         training=dict.fromkeys(models, epochs),
-        exhibits={},
+        assets={},
     )
 
 
@@ -61,16 +62,16 @@ def test_names_of_classes_are_no_formulas() -> None:
     matrix = pd.DataFrame([[0.5]], index=["$\\frac$"], columns=["$\\frac$"])
     assert "$\\frac$" in figures.matrices({"baseline": matrix}, "class", "target")
     clip = np.zeros((4, 4))
-    assert figures.plate(clip, "$\\frac$", [0.1], {"bim": [(clip, "$\\frac$")]})
+    assert figures.contact_sheet(clip, "$\\frac$", [0.1], {"bim": [(clip, "$\\frac$")]})
 
 
 def test_names_that_look_like_numbers_are_read_as_written(tmp_path: Path) -> None:
     classes = pd.DataFrame({"actual": ["01", "true", "NA"], "predicted": ["01", "1e3", "nan"]})
     tables.write(tmp_path, {"confusion": classes})
-    pd.testing.assert_frame_equal(report.read_table(tmp_path / "confusion.csv", "evaluate"), classes)
+    pd.testing.assert_frame_equal(read_table(tmp_path / "confusion.csv", "evaluate"), classes)
     alone = classes.head(1)
     tables.write(tmp_path, {"confusion": alone})
-    pd.testing.assert_frame_equal(report.read_table(tmp_path / "confusion.csv", "evaluate"), alone)
+    pd.testing.assert_frame_equal(read_table(tmp_path / "confusion.csv", "evaluate"), alone)
 
 
 def test_the_cheapest_clip_is_within_the_axes() -> None:
@@ -85,3 +86,29 @@ def test_the_cheapest_clip_is_within_the_axes() -> None:
 def test_no_fooled_clip_leaves_the_axes_as_they_are() -> None:
     table = pd.DataFrame({name: [np.nan] for name in ATTACKS})
     assert "1 not fooled" in figures.costs({"baseline": table, "hardened": table}, ATTACKS)
+
+
+def replays(rates: list[float], representation: str) -> pd.DataFrame:
+    """What carries over from the baseline to the hardened model and, half of that, back; a rate a fold."""
+    rows = [
+        (representation, fold, source, model, 9, share * rate, 0.0, share)
+        for fold, rate in enumerate(rates, 1)
+        for source, model, share in (("hardened", "baseline", 0.5), ("baseline", "hardened", 1.0))
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def test_the_matrix_of_what_carries_over_is_the_mean_over_folds() -> None:
+    told = page.transfer(pd.concat([replays([0.9], "mel"), replays([0.25, 0.5], "stft")]), "stft")
+    assert (told["representation"], told["labels"]) == ("stft", ["baseline", "hardened"])
+    (first, from_baseline), (second, from_hardened) = told["rows"]
+    assert (first, second) == ("baseline", "hardened")
+    assert from_baseline[0] == from_hardened[1] == {}, "no model is its own surrogate"
+    assert from_baseline[1]["fooling_rate"] == pytest.approx(0.375)
+    assert from_hardened[0]["fooling_rate"] == pytest.approx(0.1875)
+    assert from_baseline[1]["fooling_rate_low"] < 0.375 < from_baseline[1]["fooling_rate_high"]
+
+
+def test_what_carries_over_in_some_folds_alone_has_no_mean() -> None:
+    told = page.transfer(replays([0.5, np.nan], "stft"), "stft")
+    assert not [key for _, cells in told["rows"] for cell in cells for key in cell if key == "fooling_rate"]

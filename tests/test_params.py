@@ -11,76 +11,102 @@ from stages.attacks.base import AttackParams
 from stages.core import params, plugins
 from stages.core.errors import InputError
 from stages.core.grid import GridParams
-from stages.training.batches import LearningParams
-from tests.conftest import ROOT
+from stages.training.batches import TrainParams
+from tests.helpers import ROOT
+from tests.params_helpers import add_param, remove_param, set_params
 
 
-def change(folder: Path, old: str, new: str) -> None:
-    file = folder / "params.yaml"
-    text = file.read_text(encoding="utf-8")
-    assert old in text
-    file.write_text(text.replace(old, new, 1), encoding="utf-8")
-
-
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("workdir")
 def test_the_repositorys_own_parameters_pass() -> None:
     check.main()
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("key", "value", "message"),
     [
-        ("  eps: 0.02 ", "  epss: 0.02 ", "attack.epss: unknown key; the keys here are: doublings, eps"),
-        ("  eps: 0.02 ", "  eps: 2 ", "attack.eps: Input should be less than or equal to 1; found 2"),
-        ("  eps: 0.02 ", "  eps: loud ", "attack.eps: .*valid number.*found 'loud'"),
-        ("  eps: 0.02 ", "  eps: true ", "attack.eps: must be a number, not a truth value; found True"),
-        ("  eps: 0.02 ", "  eps: .nan ", "attack.eps: .*finite number"),
-        ("  epochs: 40 ", "  epochs: 2.5 ", "train.epochs: .*integer.*found 2.5"),
-        ('  source: "" ', "  #", "dataset.source: missing key"),
-        ("seed: 0 ", "sead: 0 ", "seed: missing key"),
-        ("seed: 0 ", "sead: 0\nseed: 0 ", "sead: unknown key; the keys here are: attack, attacks"),
-        ("fold: [5] ", "fold: [5, 4, 5] ", r"grid.fold: .*each entry must stand there once; more often does 5"),
-        ("[resnet56]", "[resnet65]", "unknown name 'resnet65' among the architectures; there are: alexnet, googlenet,"),
+        ("attack.eps", 2, "attack.eps: Input should be less than or equal to 1; found 2"),
+        ("attack.eps", "loud", "attack.eps: .*valid number.*found 'loud'"),
+        ("attack.eps", True, "attack.eps: must be a number, not a truth value; found True"),
+        ("attack.eps", float("nan"), "attack.eps: .*finite number"),
+        ("train.epochs", 2.5, "train.epochs: .*integer.*found 2.5"),
+        ("grid.fold", [5, 4, 5], r"grid.fold: .*each entry must stand there once; more often does 5"),
+        ("grid.architecture", ["resnet65"], "unknown name 'resnet65' among the architectures; there are: alexnet, goo"),
+        ("grid.architecture", ["base"], "unknown name 'base' among the architectures; there are: alexnet, goo"),
         (
-            "[dwt_tonnetz]",
-            "[dwt_tonnets]",
-            "unknown name 'dwt_tonnets' among the representations; there are: cwt, cwt_t",
+            "grid.representation",
+            ["dwt_tonnets"],
+            "unknown name 'dwt_tonnets' among the representations; there are: cwt",
         ),
-        (
-            "[fgsm, bim, jsma, deepfool",
-            "[fgsm, bin, jsma, deepfool",
-            "unknown name 'bin' among the attacks; there are: bim, boundary, cw, ddn, ",
-        ),
-        (
-            "architecture: alexnet ",
-            "architecture: alexnett ",
-            "unknown name 'alexnett' among the architectures; there are: alexnet,",
-        ),
-        ("  transfer:", "  transferred:", "attacks.transfer: missing key; the keys here are: bim, boundary"),
-        ("method: pgd", "method: pdg", "unknown name 'pdg' among the defenses; there are: augment, fast, free, mart"),
-        (
-            "name: synthetic",
-            "name: urban",
-            "unknown name 'urban' among the datasets; there are: esc10, esc50, folder, synthetic, ",
-        ),
-        (
-            "wavelet: sym8",
-            "wavelet: haha",
-            "representations.dwt.wavelet: must be a discrete wavelet of PyWavelets: bior",
-        ),
-        ("seed: 0 ", "seed: [ ", "not valid YAML"),
+        ("grid.attack", ["fgsm", "bin"], "unknown name 'bin' among the attacks; there are: bim, boundary, cw, ddn, "),
+        ("craft.attack", "bin", "craft.attack: unknown name 'bin' among the attacks; there are: bim, boundary"),
+        ("harden.method", "pdg", "unknown name 'pdg' among the defenses; there are: augment, fast, free, mart"),
+        ("dataset.name", "urban", "unknown name 'urban' among the datasets; there are: esc10, esc50, folder, synth"),
+        ("representations.dwt.wavelet", "haha", "representations.dwt.wavelet: must be a discrete wavelet of PyWave"),
     ],
 )
-def test_bad_parameters_get_one_clear_error(folder: Path, old: str, new: str, message: str) -> None:
-    change(folder, old, new)
+def test_bad_parameters_get_one_clear_error(workdir: Path, key: str, value: object, message: str) -> None:
+    set_params(workdir, {key: value})
     with pytest.raises(InputError, match=message):
         check.main()
 
 
-def test_every_wrong_name_is_told_with_its_key(folder: Path) -> None:
-    change(folder, "[resnet56]", "[resnet57]")
-    change(folder, "[fgsm, bim, jsma, deepfool", "[fgsn, bimm, jsma, deepfool")
-    change(folder, "method: pgd", "method: pdg")
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("attack.epss", "attack.epss: unknown key; the keys here are: eps, fooling_rate, max_levels"),
+        ("train.augment.mask", "train.augment.mask: unknown key; the keys here are: band_mask, gain, mixup"),
+        ("sead", "sead: unknown key; the keys here are: attack, attacks"),
+    ],
+)
+def test_an_unknown_key_is_told_with_those_that_there_are(workdir: Path, key: str, message: str) -> None:
+    add_param(workdir, key, 0.02)
+    with pytest.raises(InputError, match=message):
+        check.main()
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("dataset.source", "dataset.source: missing key"),
+        ("seed", "seed: missing key"),
+        ("harden.method", "harden.method: missing key"),
+        ("attacks.boundary", None),
+    ],
+)
+def test_a_missing_key_is_told(workdir: Path, key: str, message: str | None) -> None:
+    remove_param(workdir, key)
+    if message is None:
+        # Nothing names it: an attack without parameters is one that nobody runs.
+        check.main()
+        return
+    with pytest.raises(InputError, match=message):
+        check.main()
+
+
+def test_an_attack_that_is_named_has_parameters(workdir: Path) -> None:
+    set_params(workdir, {"grid.attack": ["bim"]})
+    remove_param(workdir, "attacks.bim")
+    with pytest.raises(InputError, match=r"attacks\.bim: missing key; the keys here are: boundary, cw"):
+        check.main()
+
+
+def test_what_is_no_yaml_is_told(workdir: Path) -> None:
+    (workdir / "params.yaml").write_text("seed: [\n", encoding="utf-8")
+    with pytest.raises(InputError, match="not valid YAML"):
+        check.main()
+
+
+def test_a_change_is_seen_at_once(workdir: Path) -> None:
+    for seed in (1, 2):
+        set_params(workdir, {"seed": seed})
+        assert params.seed() == seed
+
+
+def test_every_wrong_name_is_told_with_its_key(workdir: Path) -> None:
+    set_params(
+        workdir,
+        {"grid.architecture": ["resnet57"], "grid.attack": ["fgsn", "bimm", "jsma"], "harden.method": "pdg"},
+    )
     with pytest.raises(InputError) as error:
         check.main()
     wrong = (
@@ -93,22 +119,24 @@ def test_every_wrong_name_is_told_with_its_key(folder: Path) -> None:
         assert f"params.yaml: {key}: unknown name {name!r} among the" in str(error.value)
 
 
-def test_every_problem_is_reported_at_once(folder: Path) -> None:
-    change(folder, "  epochs: 40 ", "  epochs: 0 ")
-    change(folder, "[resnet56]", "[resnet65]")
+def test_every_problem_is_reported_at_once(workdir: Path) -> None:
+    set_params(workdir, {"train.epochs": 0, "grid.architecture": ["resnet65"]})
     with pytest.raises(InputError, match=r"(?s)train\.epochs.*resnet65"):
         check.main()
 
 
 @pytest.mark.parametrize("text", ["1e-05", "1e-5", "0.00001", "'1e-5'"])
-def test_numbers_that_yaml_may_take_for_text(folder: Path, text: str) -> None:
-    change(folder, "  eps: 0.02 ", f"  eps: {text} ")
+def test_numbers_that_yaml_may_take_for_text(workdir: Path, text: str) -> None:
+    file = workdir / "params.yaml"
+    lines = re.sub(r"^  eps: \S+", f"  eps: {text}", file.read_text(encoding="utf-8"), count=1, flags=re.M)
+    file.write_text(lines, encoding="utf-8")
+    assert params.number("attack.eps") == 1e-5
     assert params.read("attack", AttackParams).eps == 1e-5
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("workdir")
 def test_parameters_are_frozen() -> None:
-    recipe: LearningParams = params.read("train", LearningParams)
+    recipe = params.read("train", TrainParams)
     with pytest.raises(ValueError, match="frozen"):
         recipe.epochs = 3  # type: ignore[misc]
 

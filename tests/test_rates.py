@@ -1,4 +1,4 @@
-"""Intervals, rates, prices, curves."""
+"""Intervals, rates, costs, curves."""
 
 from math import sqrt
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from math import exp
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import torch
@@ -20,58 +20,47 @@ from torch import nn
 from stages import architectures, attacks, evaluate, report
 from stages.architectures import resnet18
 from stages.architectures.base import normalised
-from stages.attacks.base import AttackParams, run
-from stages.attacks.base.run import Case
+from stages.attacks.base import AttackParams
+from stages.attacks.base.inputs import AttackInputs, attack_inputs
 from stages.core import params, paths
-from stages.core.arrays import Integers, Strings
+from stages.core.arrays import Array, Integers, Strings
 from stages.core.compute import ComputeParams
 from stages.core.errors import InputError
-from stages.core.grid import MODELS
+from stages.core.grid import MODELS, RESERVED, GridParams
 from stages.core.paths import CellPaths
 from stages.evaluation import checks, diagnostics, results
+from stages.evaluation.stored_attacks import StoredAttack, read_attacks
 from stages.models import checkpoints
+from stages.models.cell import load_cell
 from stages.models.victim import Victim
 from stages.reporting import figures, gallery, page, summary
 from stages.stores import perturbations, provenance
 from stages.stores.adversarial import Adversarial, read_adversarial, write_adversarial
 from stages.stores.features import Features, write_features
-from tests.conftest import ROOT, store
+from tests.helpers import ROOT, feature_store
+from tests.params_helpers import set_params
 
 CELL = CellPaths("stft", "resnet18", 1)
 ATTACKS = ["fgsm", "bim"]
 FOLDS = [1, 2, 3, 4, 5]
+EPS = 0.02
 LARGEST_PAGE = 15_000_000
 """Characters, with all pictures and sounds."""
 
 
-def set_parameters(folder: Path, changes: dict[str, str]) -> None:
-    file = folder / "params.yaml"
-    text = file.read_text(encoding="utf-8")
-    for pattern, new in changes.items():
-        text, count = re.subn(pattern, new, text, count=1, flags=re.MULTILINE)
-        assert count, pattern
-    file.write_text(text, encoding="utf-8")
-    params._document.cache_clear()
-
-
-def small(folder: Path, folds: str = "[1]") -> None:
-    set_parameters(
-        folder,
-        {
-            r"^  representation: .*": "  representation: [stft]",
-            r"^  architecture: .*": "  architecture: [resnet18]",
-            r"^  fold: \[.*": f"  fold: {folds}",
-            r"^  attack: \[.*": f"  attack: [{', '.join(ATTACKS)}]",
-            r"^  duration: .*": "  duration: 0.5",
-            r"^    rows: 64": "    rows: 32",
-            r"^  workers: .*": "  workers: 1",
-        },
-    )
+def small(folder: Path) -> None:
+    """Ask for little, whatever else params.yaml asks for."""
+    stft = {"n_fft": 1024, "hop_length": 256, "window": "hann", "rows": 32, "frames": 32}
+    grid = {"representation": ["stft"], "architecture": ["resnet18"], "fold": [1], "attack": ATTACKS}
+    changes = {"grid": grid, "representations.stft": stft, "audio": {"sample_rate": 22_050, "duration": 0.5}}
+    changes |= {"report": {"model": "hardened", "require_checks": False}, "attack.eps": EPS}
+    changes |= {"seed": 0, "dataset.validation_share": 0.15, "attacks.bim.schedule": {"steps": 2}}
+    set_params(folder, {**changes, "compute.workers": 1})
 
 
 def classified(compute: ComputeParams, rng: np.random.Generator, kind: str) -> tuple[Features, torch.nn.Module]:
     """Clips and an untrained model that gets most of them right, or none."""
-    made = store(rng)
+    made = feature_store(rng)
     torch.manual_seed(0)
     model = architectures.build("resnet18", made.shape, 3).eval()
     images = torch.from_numpy(made.features)
@@ -85,41 +74,49 @@ def classified(compute: ComputeParams, rng: np.random.Generator, kind: str) -> t
     return replace(made, labels=np.where(np.arange(60) % 7, predicted, (predicted + 1) % 3)), model
 
 
-def attacked(case: Case, victim: Victim, features: Features, name: str, *, fools: bool) -> Adversarial:
+def attacked(inputs: AttackInputs, victim: Victim, features: Features, name: str, *, fools: bool) -> Adversarial:
     """Each eligible clip replaced by another one that the victim takes for the target."""
     predicted = victim.predict(torch.from_numpy(features.features)).numpy()
-    adversarial = case.images.copy()
-    for row in np.flatnonzero(case.eligible) if fools else []:
-        found = np.flatnonzero(predicted == case.target[row])
+    clean, eligible, targets = inputs.images.numpy(), inputs.eligible.numpy(), inputs.targets.numpy()
+    adversarial = clean.copy()
+    for row in np.flatnonzero(eligible) if fools else []:
+        found = np.flatnonzero(predicted == targets[row])
         if len(found) and row % 6:
             adversarial[row] = features.features[found[0]]
-    sizes = perturbations.sizes(case.images, adversarial)
-    success = case.eligible & (sizes.linf > 0)
-    cost = np.where(success, sizes.linf, np.inf).astype(np.float32)
+    sizes = perturbations.sizes(clean, adversarial)
+    success = eligible & (sizes.linf > 0)
     attack = attacks.load(name)
-    settings: AttackParams = params.read("attack", AttackParams)
-    attributes = {
-        "attack": name,
-        "parameters": attack.model_dump_json(),
-        "tuning_clips": 4,
-        "doublings": 0,
-        "reached": True,
-        "converged": True,
-        "eps": settings.eps,
-        "norm": attack.norm,
-        "seconds": 1.5,
-    }
-    passes = np.ones(len(cost), np.int64)
-    measured = (sizes.linf, sizes.l2, sizes.l1)
-    columns = (case.clip, case.label, case.target, case.eligible, success, cost, *measured, passes)
-    return Adversarial(*columns, case.images, adversarial, attributes)
+    return Adversarial(
+        clip=inputs.clips,
+        label=inputs.labels.numpy(),
+        target=targets,
+        eligible=eligible,
+        success=success,
+        cost=np.where(success, sizes.linf, np.inf).astype(np.float32),
+        size_linf=sizes.linf,
+        size_l2=sizes.l2,
+        size_l1=sizes.l1,
+        queries=np.ones(len(inputs), np.int64),
+        clean=clean,
+        adversarial=adversarial,
+        attributes={
+            **provenance.of_attack(name),
+            "parameters": attack.model_dump_json(),
+            "norm": attack.norm,
+            "eps": params.read("attack", AttackParams).eps,
+            "tuning_clips": 4,
+            "levels": 0,
+            "reached": True,
+            "converged": True,
+        },
+    )
 
 
 def build(folder: Path, kind: str) -> CellPaths:
     """Write what `evaluate` reads, of one cell, into the working folder."""
     small(folder)
     rng = np.random.default_rng(0)
-    compute: ComputeParams = params.read("compute", ComputeParams)
+    compute = params.read("compute", ComputeParams)
     made, model = classified(compute, rng, kind)
     origin = provenance.of_features("stft")
     attributes = {"classes": list(made.classes), **origin}
@@ -133,14 +130,14 @@ def build(folder: Path, kind: str) -> CellPaths:
         (paths.RAW / str(clip)).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(paths.RAW / str(clip), rng.uniform(-0.5, 0.5, 11025), 22050, format="WAV")
     victim = Victim(model, compute)
-    case = run.case(victim, made, np.flatnonzero(made.folds == 1), seed=0)
+    inputs = attack_inputs(victim, made, np.flatnonzero(made.folds == 1), params.seed())
     for name in MODELS:
         checkpoints.write(CELL.model(name), model, checkpoints.card("resnet18", made), {"seed": "0"})
-        CELL.curve(name).parent.mkdir(parents=True, exist_ok=True)
+        CELL.history(name).parent.mkdir(parents=True, exist_ok=True)
         header = "epoch,loss,accuracy,validation_accuracy,validation_score\n"
-        CELL.curve(name).write_text(header + "1,1.0,0.5,0.5,0.4\n2,0.9,0.6,0.5,0.5\n", encoding="utf-8")
+        CELL.history(name).write_text(header + "1,1.0,0.5,0.5,0.4\n2,0.9,0.6,0.5,0.5\n", encoding="utf-8")
         for attack in ATTACKS:
-            found = attacked(case, victim, made, attack, fools=kind != "none fooled")
+            found = attacked(inputs, victim, made, attack, fools=kind != "none fooled")
             found = replace(found, attributes={**found.attributes, "victim": name})
             write_adversarial(CELL.attack(name, attack), found)
     return CELL
@@ -171,7 +168,7 @@ def reported_folder(attacked_folder: Path, tmp_path_factory: pytest.TempPathFact
     """A copy of it in which the cell has been evaluated and reported."""
     folder = tmp_path_factory.mktemp("reported")
     shutil.copytree(attacked_folder, folder, dirs_exist_ok=True)
-    return made_in(folder, lambda _: run(CELL))
+    return made_in(folder, lambda _: evaluate_and_report(CELL))
 
 
 def made_in(folder: Path, make: Callable[[Path], object]) -> Path:
@@ -180,29 +177,33 @@ def made_in(folder: Path, make: Callable[[Path], object]) -> Path:
         shutil.copy(ROOT / "params.yaml", folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        params._document.cache_clear()
         make(folder)
     return folder
 
 
 @pytest.fixture
-def cell(attacked_folder: Path, folder: Path) -> CellPaths:
+def cell(attacked_folder: Path, workdir: Path) -> CellPaths:
     """A cell before `evaluate`, some clips of which are fooled, in the working folder."""
-    shutil.copytree(attacked_folder, folder, dirs_exist_ok=True)
-    params._document.cache_clear()
+    shutil.copytree(attacked_folder, workdir, dirs_exist_ok=True)
     return CELL
 
 
 @pytest.fixture
-def finished(reported_folder: Path, folder: Path) -> CellPaths:
+def finished(reported_folder: Path, workdir: Path) -> CellPaths:
     """It and its report."""
-    shutil.copytree(reported_folder, folder, dirs_exist_ok=True)
-    params._document.cache_clear()
+    shutil.copytree(reported_folder, workdir, dirs_exist_ok=True)
     return CELL
 
 
-def run(cell: CellPaths) -> dict[str, dict[str, dict[str, float]]]:
-    for victim in ("baseline", "hardened"):
+@pytest.fixture
+def shown(reported_folder: Path, monkeypatch: pytest.MonkeyPatch) -> CellPaths:
+    """The same, but only to be read: other tests read it too."""
+    monkeypatch.chdir(reported_folder)
+    return CELL
+
+
+def evaluate_and_report(cell: CellPaths) -> dict[str, dict[str, dict[str, float]]]:
+    for victim in MODELS:
         evaluate.main(cell.representation, cell.architecture, str(cell.fold), victim)
     report.main()
     return results.read(cell.metrics("hardened"))
@@ -237,8 +238,8 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("kind", "sentence"), KINDS.items(), ids=KINDS)
-def test_every_kind_of_run_is_reported(folder: Path, kind: str, sentence: str) -> None:
-    metrics = run(build(folder, kind))
+def test_every_kind_of_run_is_reported(workdir: Path, kind: str, sentence: str) -> None:
+    metrics = evaluate_and_report(build(workdir, kind))
     html = paths.REPORT.read_text(encoding="utf-8")
     assert sentence in words(html)
     for file in [*Path("metrics").rglob("*.json"), *Path("metrics").rglob("*.csv"), paths.TABLE]:
@@ -252,7 +253,6 @@ def test_every_kind_of_run_is_reported(folder: Path, kind: str, sentence: str) -
         "checks",
         "clean",
         "sound",
-        "transfer",
         "transferred",
         "untargeted",
     }
@@ -260,7 +260,7 @@ def test_every_kind_of_run_is_reported(folder: Path, kind: str, sentence: str) -
     assert set(metrics["checks"]) == {*metrics["check_figures"], "passed"}
 
 
-@pytest.mark.usefixtures("finished")
+@pytest.mark.usefixtures("shown")
 def test_the_page_stands_alone_and_can_be_read_by_all() -> None:
     html = paths.REPORT.read_text(encoding="utf-8")
     assert len(html) < LARGEST_PAGE
@@ -280,7 +280,7 @@ def test_the_page_stands_alone_and_can_be_read_by_all() -> None:
     assert "@media print" in html
 
 
-@pytest.mark.usefixtures("finished")
+@pytest.mark.usefixtures("shown")
 def test_drawings_have_paper_of_their_own_but_not_on_the_page() -> None:
     files = list(paths.FIGURES.glob("*.svg"))
     assert len(files) == 6
@@ -291,9 +291,9 @@ def test_drawings_have_paper_of_their_own_but_not_on_the_page() -> None:
     assert not [each for each in Page(paths.REPORT.read_text(encoding="utf-8")).all("rect") if "fill" in each]
 
 
-def test_the_figures_agree(finished: CellPaths) -> None:
+def test_the_figures_agree(shown: CellPaths) -> None:
     """Of the page, the table for the README, the summary and the metrics."""
-    metrics = results.read(finished.metrics("hardened"))
+    metrics = results.read(shown.metrics("hardened"))
     assert json.loads(paths.SUMMARY.read_text(encoding="utf-8"))["stft"]["resnet18"] == metrics
     html, table = words(paths.REPORT.read_text(encoding="utf-8")), paths.TABLE.read_text(encoding="utf-8")
     accuracy = page.interval(metrics["clean"], "accuracy")
@@ -305,67 +305,62 @@ def test_the_figures_agree(finished: CellPaths) -> None:
     for attack in metrics["adaptive"].values():
         assert page.percent(attack["fooling_rate"]) in html
         assert page.interval(attack, "fooling_rate") in table
-        assert page.price(attack["cost_median"]) in html
-        ends = [page.price(attack[f"cost_median_{end}"]) for end in ("low", "high")]
+        assert page.format_number(attack["cost_median"]) in html
+        ends = [page.format_number(attack[f"cost_median_{end}"]) for end in ("low", "high")]
         assert "\N{EN DASH}".join(ends) in html
-        assert page.price(attack["cost_median"]) in table
+        assert page.format_number(attack["cost_median"]) in table
 
 
-def test_the_readme_tells_what_the_metrics_say() -> None:
-    table = ROOT / paths.TABLE
-    if not table.exists():
-        pytest.skip(f"{paths.TABLE} is written by `dvc repro`")
-    rows = [line for line in table.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert not [row for row in rows if row not in readme]
-    told = table.read_text(encoding="utf-8").partition("\n| |")[0].split()
-    assert " ".join(told) in " ".join(readme.split())
+def test_what_fools_one_model_is_replayed_on_the_other(shown: CellPaths) -> None:
+    """Their weights are the same here."""
+    replays = pd.read_csv(paths.CURVES / "transfer.csv")
+    named = replays[["representation", "fold", "source", "model"]].to_numpy().tolist()
+    pairs = [("resnet18_hardened", "resnet18_baseline"), ("resnet18_baseline", "resnet18_hardened")]
+    assert named == [["stft", 1, *pair] for pair in pairs]
+    fooled = np.any([read_adversarial(shown.attack("baseline", name), "").success for name in ATTACKS], axis=0)
+    assert replays.clips.tolist() == [fooled.sum()] * 2
+    assert replays.fooling_rate.tolist() == [1, 1]
 
 
-def test_the_readme_shows_the_difference_that_the_metrics_have() -> None:
-    """Between the two models, as `dvc metrics diff` prints it."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = [line.split("|")[2:6] for line in readme.splitlines() if line.startswith("| metrics/summary.json |")]
-    assert len(rows) > 4
-    for name, before, after, _ in rows:
-        representation, architecture, *keys = name.strip().split(".")
-        for model, shown in zip(MODELS, (before, after), strict=True):
-            value: Any = results.read(ROOT / CellPaths(representation, architecture, 5).metrics(model))
-            for key in keys:
-                value = value.get(key, {})
-            assert shown.strip() == ("-" if value == {} else str(round(value, 5))), f"{name} of the {model} model"
-
-
-def test_the_gallery_scales_what_was_found_without_the_model(finished: CellPaths, compute: ComputeParams) -> None:
-    found = read_adversarial(finished.attack("baseline", "bim"), "")
+def test_the_gallery_scales_what_was_found_without_the_model(shown: CellPaths) -> None:
+    found = read_adversarial(shown.attack("baseline", "bim"), "")
     row = int(np.flatnonzero(found.success)[0])
-    victim = Victim(resnet18.build((1, 32, 32), 3).eval(), compute)
+    victim, inputs = attack_on_baseline()
     budgets = (float(found.cost[row]) / 2, float(found.cost[row]))
-    images = gallery.crafted(victim, attacks.load("transfer"), found, row, budgets)
+    images = gallery.crafted(victim, StoredAttack(found, attacks.load("ddn")), inputs, row, budgets)
     np.testing.assert_allclose(images[1], found.adversarial[row], atol=1e-6)
     np.testing.assert_allclose(images[0], (found.clean[row] + found.adversarial[row]) / 2, atol=1e-6)
 
 
+def attack_on_baseline() -> tuple[Victim, AttackInputs]:
+    """The victim and the test clips of the cell in the working folder."""
+    cell = load_cell(CELL.representation, CELL.architecture, str(CELL.fold))
+    victim = cell.victim("baseline")
+    return victim, attack_inputs(victim, cell.features, cell.split.test, cell.seed)
+
+
 def test_equal_runs_give_equal_bytes(finished: CellPaths) -> None:
     """About 4 s: an evaluation and the report, again."""
-    written = [*Path("metrics").rglob("*"), *Path("data/exhibits").rglob("*")]
+    written = [*Path("metrics").rglob("*"), *Path("data/report").rglob("*")]
     before = {file: file.read_bytes() for file in written if file.is_file()}
     evaluate.main(finished.representation, finished.architecture, str(finished.fold), "hardened")
     report.main()
     assert {file: file.read_bytes() for file in before} == before
 
 
-def test_five_folds(finished: CellPaths, folder: Path) -> None:
+def test_five_folds(finished: CellPaths, workdir: Path) -> None:
     for model in MODELS:
         metrics = results.read(finished.metrics(model))
         for fold in FOLDS[1:]:
             other = CellPaths("stft", "resnet18", fold)
             metrics["clean"]["accuracy"] = 0.5 + fold / 100 if model == "hardened" else 0.6
             metrics["checks"] |= {"bounds_kept": int(fold != 3), "passed": int(fold != 3)}
-            results.write(other.told(model), metrics)
+            results.write(other.metrics_copy(model), metrics)
             shutil.copytree(finished.plots(model), other.plots(model))
-    small_folds = {r"^  fold: \[.*": f"  fold: {FOLDS}"}
-    set_parameters(folder, small_folds)
+            shutil.copytree(finished.attack(model, "").parent, other.attack(model, "").parent)
+            other.model(model).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(finished.model(model), other.model(model))
+    set_params(workdir, {"grid.fold": FOLDS})
     report.main()
     found = json.loads(paths.SUMMARY.read_text(encoding="utf-8"))["stft"]["resnet18"]
     first = results.read(finished.metrics("hardened"))["clean"]["accuracy"]
@@ -376,7 +371,7 @@ def test_five_folds(finished: CellPaths, folder: Path) -> None:
     assert "Some checks failed" in html
     compared = json.loads(paths.COMPARISON.read_text(encoding="utf-8"))["stft"]["resnet18"]
     assert compared["accuracy_drop_low"] <= compared["accuracy_drop"] <= compared["accuracy_drop_high"]
-    set_parameters(folder, {r"require_checks: false": "require_checks: true"})
+    set_params(workdir, {"report.require_checks": True})
     with pytest.raises(InputError, match=r"stft resnet18 fold 3 baseline: bounds_kept: .* must be at most 1e-06"):
         report.main()
 
@@ -389,9 +384,7 @@ def test_five_folds(finished: CellPaths, folder: Path) -> None:
         ({"clean": np.zeros((12, 1, 32, 32), np.float32)}, "holds other features than the test clips"),
     ],
 )
-def test_stores_of_something_else_are_refused(
-    cell: CellPaths, change: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]], message: str
-) -> None:
+def test_stores_of_something_else_are_refused(cell: CellPaths, change: dict[str, Array], message: str) -> None:
     file = cell.attack("hardened", "bim")
     write_adversarial(file, replace(read_adversarial(file, ""), **change))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=rf"hardened/bim.h5 {message}; run `dvc repro attack@stft-resnet18-1-hardened"):
@@ -403,8 +396,8 @@ def test_stores_of_something_else_are_refused(
     [
         ({"victim": "baseline"}, "has victim 'baseline', not 'hardened'"),
         ({"eps": 0.5}, r"has eps .*0\.5.*, not 0\.02"),
-        ({"parameters": '{"steps": 3}'}, r"was made with the parameters \{'steps': 3\}, not"),
-        ({"doublings": 1}, "was made with the parameters"),
+        ({"attack": "fgsm"}, "has attack 'fgsm', not 'bim'"),
+        ({"configured": '{"steps": 3}'}, r"""has configured '{"steps": 3}', not '{.*"steps": """),
     ],
 )
 def test_stores_of_other_parameters_are_refused(cell: CellPaths, change: dict[str, object], message: str) -> None:
@@ -416,8 +409,18 @@ def test_stores_of_other_parameters_are_refused(cell: CellPaths, change: dict[st
     assert not Path("metrics/stft").exists()
 
 
+def test_an_attack_that_was_tuned_is_the_one_that_ran(cell: CellPaths) -> None:
+    file, attack = cell.attack("baseline", "bim"), attacks.load("bim")
+    stronger, found = attack.stronger(), read_adversarial(file, "")
+    tuned = {"parameters": stronger.model_dump_json(), "levels": 1}
+    write_adversarial(file, replace(found, attributes={**found.attributes, **tuned}))
+    _, inputs = attack_on_baseline()
+    read = read_attacks(cell, "baseline", ["bim"], inputs, EPS)
+    assert read["bim"].attack == stronger != attack
+
+
 @pytest.mark.parametrize("content", [None, b'{"clean": ', b"\xff\xfe"])
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("workdir")
 def test_metrics_that_are_missing_or_damaged(content: bytes | None) -> None:
     path = CELL.metrics("baseline")
     if content is not None:
@@ -429,13 +432,26 @@ def test_metrics_that_are_missing_or_damaged(content: bytes | None) -> None:
 
 @pytest.mark.parametrize(
     ("path", "stage"),
-    [(CELL.plots("hardened") / "costs.csv", "evaluate@"), (CELL.curve("hardened"), "harden@")],
+    [(CELL.plots("hardened") / "costs.csv", "evaluate@"), (CELL.history("hardened"), "harden@")],
 )
 def test_tables_that_are_missing(finished: CellPaths, path: Path, stage: str) -> None:
     assert finished == CELL
     path.unlink()
     with pytest.raises(InputError, match=rf"{path} is missing; run `dvc repro {stage}stft-resnet18-1"):
         report.main()
+
+
+@pytest.mark.parametrize("name", ["curves", "figures", "plots", "timings", "training"])
+def test_representations_that_are_called_as_other_folders_of_the_metrics_are_refused(workdir: Path, name: str) -> None:
+    set_params(workdir, {"grid.representation": ["stft", name]})
+    with pytest.raises(InputError, match=rf"grid\.representation: {name} is a folder of metrics/ already: give the"):
+        params.read("grid", GridParams)
+
+
+@pytest.mark.usefixtures("shown")
+def test_every_folder_of_the_metrics_that_is_no_representation_is_known() -> None:
+    folders = {entry.name for entry in paths.METRICS.iterdir() if entry.is_dir()}
+    assert folders - {"stft"} == set(RESERVED) - {paths.TIMINGS.name}
 
 
 def test_means_leave_out_what_a_fold_lacks() -> None:
@@ -483,13 +499,13 @@ window.addEventListener("load", async () => {
 </script></body>"""
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
 @pytest.mark.parametrize("width", [360, 1200])
-@pytest.mark.usefixtures("finished")
-def test_a_browser_shows_and_plays_it(width: int) -> None:
-    """About 10 s: the browser's start."""
+@pytest.mark.usefixtures("shown")
+def test_a_browser_shows_and_plays_it(width: int, tmp_path: Path) -> None:
     html = paths.REPORT.read_text(encoding="utf-8").replace("</body>", PROBE)
-    probe = paths.REPORT.with_name("probe.html").absolute()
+    probe = tmp_path / "probe.html"
     probe.write_text(html.replace("style-src", "script-src 'unsafe-inline'; style-src"), encoding="utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
     options += ["--enable-logging=stderr", "--virtual-time-budget=20000", f"--window-size={width},900", "--dump-dom"]
@@ -505,15 +521,15 @@ def test_a_browser_shows_and_plays_it(width: int) -> None:
     assert "CONSOLE" not in done.stderr
 
 
-def test_the_gallery_shows_a_clip_that_was_attacked(cell: CellPaths) -> None:
-    found = read_adversarial(cell.attack("baseline", "bim"), "")
+def test_the_gallery_shows_a_clip_that_was_attacked(shown: CellPaths) -> None:
+    found = read_adversarial(shown.attack("baseline", "bim"), "")
     eligible = np.arange(12) == 2
     none = replace(found, success=np.zeros(12, bool), eligible=eligible, size_linf=np.zeros(12, np.float32))
     assert gallery.typical({"bim": none}) == 2
 
 
-def test_the_worst_case_takes_the_cheapest_example_of_every_clip(cell: CellPaths) -> None:
-    found = {name: read_adversarial(cell.attack("baseline", name), "") for name in ATTACKS}
+def test_the_worst_case_takes_the_cheapest_example_of_every_clip(shown: CellPaths) -> None:
+    found = {name: read_adversarial(shown.attack("baseline", name), "") for name in ATTACKS}
     none = replace(found["bim"], success=np.zeros(12, bool))
     np.testing.assert_array_equal(
         checks.worst({"bim": found["bim"], "fgsm": none}, "size_linf"),

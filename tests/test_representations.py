@@ -1,5 +1,6 @@
 """Every representation: its range and shape; the transforms against their mathematics."""
 
+from collections.abc import Callable
 from typing import Any
 
 import librosa
@@ -22,7 +23,6 @@ from stages.representations.dwt import DWT, packets, unpacked
 from stages.representations.mel import Mel
 from stages.representations.stft import STFT
 from stages.representations.stft_tonnetz import STFTTonnetz
-from tests.conftest import recordings
 
 RATE = 22_050
 NAMES = plugins.names("stages.representations")
@@ -38,7 +38,14 @@ def click() -> Waveform:
     return waveform
 
 
-@pytest.mark.usefixtures("folder")
+def size_asked(transform: Representation) -> tuple[int, int]:
+    """Rows, those of the chromagram among them, and frames, by the parameters."""
+    settings = transform.model_dump()
+    base = settings.get("base", settings)
+    return base["rows"] + 19 * ("chromagram" in settings), base["frames"]
+
+
+@pytest.mark.usefixtures("workdir")
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("sound", ["silence", "click", "tone", "noise"])
 def test_images_are_finite_and_in_range(name: str, sound: str, rng: np.random.Generator) -> None:
@@ -48,15 +55,16 @@ def test_images_are_finite_and_in_range(name: str, sound: str, rng: np.random.Ge
         "tone": tone(440),
         "noise": rng.standard_normal(RATE).astype(np.float32),
     }
-    image = representations.load(name).image(waveforms[sound], RATE)
+    transform = representations.load(name)
+    image = transform.image(waveforms[sound], RATE)
     assert image.dtype == np.float32
-    assert image.shape == (64, 32)
+    assert image.shape == size_asked(transform)
     assert np.isfinite(image).all()
     assert image.min() >= 0
     assert image.max() <= 1
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("workdir")
 @pytest.mark.parametrize("name", [name for name in NAMES if "tonnetz" not in name])
 def test_loudness_does_not_matter(name: str, rng: np.random.Generator) -> None:
     waveform = rng.standard_normal(RATE).astype(np.float32)
@@ -65,7 +73,7 @@ def test_loudness_does_not_matter(name: str, rng: np.random.Generator) -> None:
 
 
 SPECTROGRAM: dict[str, Any] = {"n_fft": 1024, "hop_length": 256, "window": "hann", "rows": 64, "frames": 48}
-MORLET: dict[str, Any] = {"bandwidth": 1.5, "centre": 1.0, "lowest": 50.0, "rows": 64, "frames": 48}
+MORLET: dict[str, Any] = {"bandwidth": 1.5, "centre": 1.0, "fmin": 50.0, "rows": 64, "frames": 48}
 BASES = [STFT(**SPECTROGRAM), Mel(**SPECTROGRAM), DWT(wavelet="sym8", level=7, rows=64, frames=48), CWT(**MORLET)]
 each_base = pytest.mark.parametrize("transform", BASES, ids=["stft", "mel", "dwt", "cwt"])
 
@@ -103,7 +111,8 @@ def waveform(request: pytest.FixtureRequest, rng: np.random.Generator) -> Wavefo
     }
     if request.param in made:
         return made[request.param]
-    return recordings(RATE, 1.0)[{"dog": 0, "rain": 1, "rooster": 8}[request.param]]
+    read: Callable[[int, float], list[Waveform]] = request.getfixturevalue("recordings")
+    return read(RATE, 1.0)[{"dog": 0, "rain": 1, "rooster": 8}[request.param]]
 
 
 def require_close(found: Image, power: npt.NDArray[np.floating], decibel: float) -> None:
@@ -114,8 +123,8 @@ def require_close(found: Image, power: npt.NDArray[np.floating], decibel: float)
 
 
 def test_a_scalogram_needs_rows_that_rise() -> None:
-    with pytest.raises(InputError, match=r"`lowest` must be below 0\.45 audio\.sample_rate = \d+ Hz.*; found 9999"):
-        CWT(**MORLET | {"lowest": 9999}).image(np.zeros(4000, np.float32), 8000)
+    with pytest.raises(InputError, match=r"`fmin` must be below 0\.45 audio\.sample_rate = \d+ Hz.*; found 9999"):
+        CWT(**MORLET | {"fmin": 9999}).image(np.zeros(4000, np.float32), 8000)
 
 
 def test_the_scalogram_is_its_definition(waveform: Waveform) -> None:
@@ -176,7 +185,7 @@ def test_a_smooth_change_is_heard_again(transform: Representation, decibel: floa
     assert np.abs(error - np.median(error)).max() < 0.03
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("workdir")
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("samples", [1, 10, 400, 3000])
 def test_short_clips_are_transformed_and_rendered(name: str, samples: int, rng: np.random.Generator) -> None:

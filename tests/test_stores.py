@@ -7,23 +7,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
 from stages.core import files
 from stages.core.arrays import Images
 from stages.core.errors import InputError
+from stages.stores import hdf5
 from stages.stores.features import Features, read_features, write_features
-from stages.stores.hdf5 import _read_column, write_column
-from tests.conftest import ROOT, store
+from tests.helpers import ROOT, feature_store
 
 STAGE = "features@stft"
 ORIGIN = {"dataset": "synthetic", "representation": "stft", "parameters": "{}"}
 
 
 def written(path: Path, rng: np.random.Generator) -> Features:
-    made = store(rng, clips=12)
+    made = feature_store(rng, clips=12)
     columns = {name: getattr(made, name) for name in ("labels", "folds", "clips", "groups")}
     variants = rng.random((12, 2, 32, 32), np.float32)
     attributes = {"classes": list(made.classes), "sample_rate": 8000, **ORIGIN}
@@ -46,9 +45,10 @@ def test_equal_values_give_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_text_outside_of_ascii(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        write_column(file, "clips", np.array(["größe.wav", "雨"]))
-        assert _read_column(file["clips"]).tolist() == ["größe.wav", "雨"]
+    with hdf5.writing(tmp_path / "a.h5", 0, {}) as file:
+        hdf5.write_column(file, "clips", np.array(["größe.wav", "雨"]))
+    columns, _ = hdf5.read(tmp_path / "a.h5", STAGE, ["clips"], [])
+    assert columns["clips"].tolist() == ["größe.wav", "雨"]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
@@ -69,7 +69,7 @@ def test_a_flipped_byte(tmp_path: Path, rng: np.random.Generator) -> None:
 
 
 def test_a_store_without_variants(tmp_path: Path, rng: np.random.Generator) -> None:
-    made = store(rng, clips=12)
+    made = feature_store(rng, clips=12)
     columns = {name: getattr(made, name) for name in ("labels", "folds", "clips", "groups")}
     attributes = {"classes": list(made.classes), **ORIGIN}
     write_features(tmp_path / "a.h5", columns, iter(made.features), (1, 32, 32), attributes)
@@ -90,7 +90,7 @@ def test_a_store_that_is_being_written(tmp_path: Path, rng: np.random.Generator)
     seen: list[Path] = []
 
     def images() -> Iterator[Images]:
-        for image in store(rng, clips=2).features:
+        for image in feature_store(rng, clips=2).features:
             seen.extend(tmp_path.iterdir())
             with pytest.raises(InputError, match=r"a\.h5 is missing; run `dvc repro features@stft`"):
                 read_features(path, STAGE, ORIGIN)
@@ -106,14 +106,14 @@ FLAT = """
 import resource, sys
 import numpy as np
 from pathlib import Path
-from stages import stores
+from stages.stores.features import write_features
 
 count = int(sys.argv[1])
 image = np.random.default_rng(0).random((1, 64, 48), np.float32)
 names = np.array([f"clip{number:06d}" for number in range(count)])
 numbers = np.zeros(count, np.int64)
 columns = {"clips": names, "groups": names, "labels": numbers, "folds": numbers}
-stores.write_features(Path("a.h5"), columns, (image for _ in range(count)), (1, 64, 48), {})
+write_features(Path("a.h5"), columns, (image for _ in range(count)), (1, 64, 48), {})
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 

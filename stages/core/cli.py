@@ -6,7 +6,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -56,17 +55,23 @@ def run(main: Callable[..., None], *words: str) -> NoReturn:
 
 
 def _parser(main: Callable[..., None], words: tuple[str, ...]) -> argparse.ArgumentParser:
-    module = sys.modules[main.__module__]
-    name = module.__spec__.name if module.__spec__ else sys.argv[0]
-    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=module.__doc__)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {_module(main)}", description=sys.modules[main.__module__].__doc__
+    )
     for word in words:
         parser.add_argument(word, help=WORDS[word], choices=CHOICES.get(word))
     return parser
 
 
+def _module(main: Callable[..., None]) -> str:
+    """The name of the module that was started, such as `stages.train`."""
+    spec = sys.modules[main.__module__].__spec__
+    return spec.name if spec else main.__module__
+
+
 def _stage(main: Callable[..., None], words: list[str]) -> str:
     """The name of the DVC stage that runs this, such as `train@stft-resnet18-5`."""
-    verb = Path(sys.modules[main.__module__].__file__ or "").stem
+    verb = _module(main).rpartition(".")[2]
     return f"{verb}@{'-'.join(words)}" if words else verb
 
 

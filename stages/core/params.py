@@ -130,11 +130,19 @@ def _problem(section: str, schema: Any, detail: ErrorDetails) -> str:
     where = ".".join([section, *map(str, detail["loc"])])
     match detail["type"]:
         case "extra_forbidden":
-            return f"{FILE}: {where}: unknown key" + _choices(getattr(schema, "model_fields", None))
+            return f"{FILE}: {where}: unknown key" + _choices(_fields(schema, detail["loc"][:-1]))
         case "missing":
             return f"{FILE}: {where}: missing key"
         case _:
             return f"{FILE}: {where}: {detail['msg'].removeprefix('Value error, ')}; found {detail['input']!r}"
+
+
+def _fields(schema: Any, path: tuple[int | str, ...]) -> object:
+    """The fields of the class at a path of keys below a schema."""
+    for key in path:
+        field = getattr(schema, "model_fields", {}).get(key)
+        schema = field.annotation if field else None
+    return getattr(schema, "model_fields", None)
 
 
 def _choices(keys: object) -> str:

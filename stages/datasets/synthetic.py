@@ -18,10 +18,10 @@ from joblib import Parallel, delayed
 from numpy.random import Generator
 from pydantic import Field
 
-from stages.core import files, seeding
+from stages.core import files, paths, seeding
 from stages.core.errors import InputError
 from stages.core.params import Count
-from stages.datasets.base import Clip, Collected, Dataset
+from stages.datasets.base import Clip, Collected, Dataset, sources
 
 FOLDS = 5
 MOST_CLIPS_PER_RECORDING = 3
@@ -65,7 +65,7 @@ class Synthetic(Dataset):
         if source:
             raise InputError(
                 f"dataset.source is {source!r}, but the dataset `synthetic` is generated and takes no dataset.source: "
-                'set it to "", or name the dataset to be read'
+                f"set it to {paths.SOURCE} and leave nothing but {sources.README} there, or name the dataset to be read"
             )
         clips = [clip for label in SOUNDS for clip in _plan(label, self.clips_per_class, seed)]
         files.require_space(audio, len(clips) * (BYTES_PER_SAMPLE * SAMPLES + WAV_HEADER))

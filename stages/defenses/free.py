@@ -27,7 +27,7 @@ class Free(Defense):
 
     @property
     def steps_per_batch(self) -> int:
-        """Of the parameter `times`."""
+        """Times that each batch is trained on: the parameter `replays`."""
         return self.replays
 
     def adversaries(self, network: nn.Module, batch: Batch, targets: Tensor, data: TrainingData) -> Tensor:

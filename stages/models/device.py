@@ -34,11 +34,11 @@ def uses_bfloat16(compute: ComputeParams) -> bool:
     )
 
 
-def has_native_bfloat16(pick_device: torch.device) -> bool:
+def has_native_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 in hardware; emulation is slower than float32."""
-    if pick_device.type == "cuda":
-        return torch.cuda.get_device_capability(pick_device) >= (8, 0)
-    if pick_device.type != "cpu":
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
         return False
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -8,14 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.core import params
-from stages.core.arrays import Integers
 from stages.core.grid import GridParams
-from stages.models.cell import Cell, load_cell
-from stages.models.victim import Victim
+from stages.models.cell import load_cell
+from stages.training.baseline import accuracy
 
 
 def main() -> None:
-    grid: GridParams = params.read("grid", GridParams)
+    grid = params.read("grid", GridParams)
     print("| representation | architecture | validation | test |\n|---|---|---|---|")
     for representation in grid.representation:
         for architecture in grid.architecture:
@@ -25,14 +24,10 @@ def main() -> None:
 
 def accuracies(representation: str, architecture: str, fold: str) -> tuple[float, float]:
     """On the validation and on the test clips of a fold."""
-    trial = load_cell(representation, architecture, fold)
-    victim = trial.victim("baseline")
-    return accuracy(trial, victim, trial.split.validation), accuracy(trial, victim, trial.split.test)
-
-
-def accuracy(trial: Cell, victim: Victim, positions: Integers) -> float:
-    images, labels = trial.clips(positions)
-    return float((victim.predict(images).cpu() == labels).float().mean())
+    cell = load_cell(representation, architecture, fold)
+    network = cell.model("baseline")
+    validation, test = cell.clips(cell.split.validation), cell.clips(cell.split.test)
+    return accuracy(network, *validation, cell.compute).value, accuracy(network, *test, cell.compute).value
 
 
 def told(values: npt.NDArray[np.float64]) -> str:

@@ -23,7 +23,8 @@ from foolbox.attacks import LinfBasicIterativeAttack
 from torch import Tensor
 
 from stages import attacks
-from stages.attacks.base import AttackParams, Clips, run
+from stages.attacks.base import AttackParams
+from stages.attacks.base.inputs import AttackInputs, attack_inputs
 from stages.attacks.bim import BIM
 from stages.core import cli, params
 from stages.core.grid import GridParams
@@ -44,63 +45,62 @@ ALIKE = 0.02
 
 def main() -> None:
     """Print both ratios."""
-    settings: AttackParams = params.read("attack", AttackParams)
-    grid: GridParams = params.read("grid", GridParams)
-    trial = load_cell(grid.representation[0], grid.architecture[0], str(grid.fold[0]))
-    victim, everywhere = trial.victim("hardened"), np.arange(len(trial.store.clips))
-    case = run.case(victim, trial.store, everywhere, trial.seed)
-    compare_costs(trial, victim, case.clips(SWEPT_CLIPS), settings)
+    settings, grid = params.read("attack", AttackParams), params.read("grid", GridParams)
+    cell = load_cell(grid.representation[0], grid.architecture[0], str(grid.fold[0]))
+    victim, everywhere = cell.victim("hardened"), np.arange(len(cell.features.clips))
+    inputs = attack_inputs(victim, cell.features, everywhere, cell.seed).eligible_only()
+    compare_costs(cell, victim, inputs.subsample(SWEPT_CLIPS), settings)
     for multiple in MULTIPLES:
-        compare_descents(trial, victim, case.clips(CLIPS), multiple * settings.eps)
+        compare_descents(cell, victim, inputs.subsample(CLIPS), multiple * settings.eps)
 
 
-def documented(trial: Cell) -> foolbox.PyTorchModel:
+def documented(cell: Cell) -> foolbox.PyTorchModel:
     """The victim as Foolbox's README wraps it: float32, in the usual layout, its parameters requiring gradients."""
-    return foolbox.PyTorchModel(trial.model("hardened"), bounds=(0, 1))
+    return foolbox.PyTorchModel(cell.model("hardened"), bounds=(0, 1))
 
 
-def compare_descents(trial: Cell, victim: Victim, clips: Clips, eps: float) -> None:
+def compare_descents(cell: Cell, victim: Victim, inputs: AttackInputs, eps: float) -> None:
     """One budget for all clips, 20 steps."""
-    model, bim = documented(trial), BIM(steps=STEPS, rel_stepsize=REL_STEPSIZE, ladder={})
+    model, bim = documented(cell), BIM(steps=STEPS, rel_stepsize=REL_STEPSIZE, schedule={})
     theirs = LinfBasicIterativeAttack(steps=STEPS, rel_stepsize=REL_STEPSIZE, random_start=False)
-    exposed, budget = victim.exposed(), torch.full((len(clips), 1, 1, 1), eps)
+    shown, budget = victim.as_foolbox(), torch.full((len(inputs), 1, 1, 1), eps)
 
     def with_foolbox() -> Tensor:
-        images, targets = clips.images.to(model.device), clips.targets.to(model.device)
+        images, targets = inputs.images.to(model.device), inputs.targets.to(model.device)
         examples = theirs(model, images, foolbox.TargetedMisclassification(targets), epsilons=eps)[1]
-        return victim.predict(examples).cpu() == clips.targets
+        return victim.predict(examples).cpu() == inputs.targets
 
     def with_ours() -> Tensor:
-        there = clips.to(victim.device)
-        tried = bim.examples(exposed, there, budget.to(victim.device), there.images)
-        return victim.predict(tried.examples).cpu() == clips.targets
+        there = inputs.to(victim.device)
+        tried = bim.examples(shown, there, budget.to(victim.device), there.images)
+        return victim.predict(tried.examples).cpu() == inputs.targets
 
     rounds = [(timed(with_foolbox), timed(with_ours)) for _ in range(ROUNDS)]
     for name, runs in zip(("foolbox", "soundproof"), zip(*rounds, strict=True), strict=True):
         seconds, rate = statistics.median(run[0] for run in runs), runs[0][1].float().mean()
-        print(f"{name}: {len(clips) / seconds:.2f} clips/s, {rate:.1%} of {len(clips)} fooled at {eps:g}")
+        print(f"{name}: {len(inputs) / seconds:.2f} clips/s, {rate:.1%} of {len(inputs)} fooled at {eps:g}")
     (_, foolbox_fooled), (_, fooled) = rounds[0]
     assert abs(foolbox_fooled.float().mean() - fooled.float().mean()) <= ALIKE, "they do not fool as many clips"
     print(f"attacks ratio {statistics.median(theirs[0] / ours[0] for theirs, ours in rounds):.2f}")
 
 
-def compare_costs(trial: Cell, victim: Victim, clips: Clips, settings: AttackParams) -> None:
+def compare_costs(cell: Cell, victim: Victim, inputs: AttackInputs, settings: AttackParams) -> None:
     """The smallest budget for each clip, to the tolerance of `attack.search`, from its first budget up."""
     bim = attacks.load("bim")
     assert isinstance(bim, BIM)
-    model = documented(trial)
+    model = documented(cell)
     theirs = LinfBasicIterativeAttack(steps=bim.steps, rel_stepsize=bim.rel_stepsize, random_start=False)
-    rungs = int(np.ceil(np.log(1 / settings.search.start) / np.log1p(settings.search.tolerance))) + 1
-    epsilons = np.geomspace(settings.search.start, 1, rungs).tolist()
+    budgets = int(np.ceil(np.log(1 / settings.search.start) / np.log1p(settings.search.tolerance))) + 1
+    epsilons = np.geomspace(settings.search.start, 1, budgets).tolist()
 
     def with_foolbox() -> Tensor:
-        images, targets = clips.images.to(model.device), clips.targets.to(model.device)
+        images, targets = inputs.images.to(model.device), inputs.targets.to(model.device)
         fooled = theirs(model, images, foolbox.TargetedMisclassification(targets), epsilons=epsilons)[2].cpu()
         return torch.where(fooled, torch.tensor(epsilons)[:, None], torch.inf).amin(0)
 
     foolbox_seconds, foolbox_cost = timed(with_foolbox)
-    seconds, cost = timed(lambda: bim.search(victim, clips, settings.search).cost)
-    print(f"median cost of {len(clips)} clips: foolbox {foolbox_cost.median():.4f}, soundproof {cost.median():.4f}")
+    seconds, cost = timed(lambda: bim.search(victim, inputs, settings.search).cost)
+    print(f"median cost of {len(inputs)} clips: foolbox {foolbox_cost.median():.4f}, soundproof {cost.median():.4f}")
     fooled = cost.isfinite().float().mean()
     assert abs(foolbox_cost.isfinite().float().mean() - fooled) <= ALIKE, "they do not fool as many clips"
     print(f"costs ratio {foolbox_seconds / seconds:.2f}")

@@ -17,17 +17,17 @@ import pywt
 import soundfile
 
 from stages import representations
-from stages.audio.augment import VariantParams
+from stages.audio.augment import WaveformAugmentParams
 from stages.audio.decoding import AudioParams, Waveform
 from stages.datasets.synthetic import SAMPLE_RATE, SECONDS, Synthetic
-from stages.features import Extraction, extract
 from stages.representations.base import decibels, pool
 from stages.representations.base.chromagram import Chromagram, WithChromagram
+from stages.representations.base.extraction import Extraction, extract
 from stages.representations.cwt import CWT
 from stages.representations.dwt import DWT
 
 SOUND = AudioParams(sample_rate=SAMPLE_RATE, duration=SECONDS)
-NO_VARIANTS = VariantParams(variants=0, speed=0, pitch=0, stretch=0, noise=0)
+NO_COPIES = WaveformAugmentParams(copies=0, speed=0, pitch=0, stretch=0, noise=0)
 PLAIN_CLIPS = 10
 CLIPS = 100
 
@@ -48,7 +48,7 @@ def ratio(name: str, plain: Plain, clips: list[str]) -> float:
     assert isinstance(transform, WithChromagram)
     processes = joblib.cpu_count()
     slow = seconds_a_clip(lambda: [by_library(clip, transform, plain) for clip in clips[:PLAIN_CLIPS]])
-    extraction = Extraction(transform, SOUND, NO_VARIANTS, seed=0)
+    extraction = Extraction(transform, SOUND, NO_COPIES, seed=0)
     list(extract(Path(), clips[: 2 * processes], extraction, processes))
     fast = seconds_a_clip(lambda: list(extract(Path(), clips, extraction, processes)))
     print(f"{name}: {1000 * slow:.1f} ms a clip by the plain loop, {1000 * fast:.1f} by stage features")

@@ -1,15 +1,14 @@
 """How fast training is: `python -m tests.benchmarks.training`, in less than 3 minutes.
 
-It prints clips per second of the training loop, of a plain PyTorch loop (float32, channels first, a DataLoader) in the
-same run, and the share of the matrix product's FLOP/s that a training step reaches. The last line is the ratio of the
-first two.
+It prints clips per second of the trainer, of a plain PyTorch loop (float32, channels first, a DataLoader) in the same
+run, and the share of the matrix product's FLOP/s that a training step reaches. The last line is the ratio of the first
+two.
 """
 
 import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -21,16 +20,14 @@ from stages.core import plugins
 from stages.core.compute import ComputeParams
 from stages.models import device
 from stages.models.device import pick_device
-from stages.models.resume import Scratch
-from stages.training import loop
-from stages.training.augment import AugmentationParams
-from stages.training.batches import LearningParams, TrainingData
-from stages.training.loop import Record, Score
+from stages.training.augment import AugmentParams
+from stages.training.batches import RecipeParams, TrainingData
 from stages.training.objectives import CrossEntropy
+from stages.training.trainer import Trainer
 
 SHAPE, CLASSES, BATCH_SIZE = (1, 64, 64), 10, 16
 COMPUTE = ComputeParams(device="auto", devices=1, nodes=1, precision="auto", workers=0, batch_size=64)
-AUGMENTATION = AugmentationParams(varied=0.0, time_shift=1.0, time_mask=0.1, band_mask=0.1, gain=0.0, mixup=0.0)
+AUGMENTATION = AugmentParams(p_waveform_augment=0.0, time_shift=1.0, time_mask=0.1, band_mask=0.1, gain=0.0, mixup=0.0)
 
 
 def main() -> None:
@@ -40,7 +37,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="clips per second of every architecture too")
     options = parser.parse_args()
     precision = "bfloat16" if device.uses_bfloat16(COMPUTE) else "float32"
-    print(f"{device.pick_device(COMPUTE).type}, {precision}, {torch.get_num_threads()} threads")
+    print(f"{pick_device(COMPUTE).type}, {precision}, {torch.get_num_threads()} threads")
     images = torch.rand(options.clips, *SHAPE)
     labels = torch.arange(options.clips) % CLASSES
     for name in plugins.names(architectures.__name__) if options.all else ():
@@ -54,18 +51,16 @@ def main() -> None:
 
 
 def ours(name: str, images: Tensor, labels: Tensor, epochs: int) -> float:
-    """Clips per second of the project's loop, in its fastest epoch."""
-    recipe = LearningParams(
+    """Clips per second of the project's trainer, in its fastest epoch."""
+    recipe = RecipeParams(
         epochs=epochs, batch_size=BATCH_SIZE, learning_rate=1e-4, weight_decay=0.05, label_smoothing=0.1
     )
     names = [str(index) for index in range(CLASSES)]
     clips = [str(index) for index in range(len(images))]
-    lesson = TrainingData(images, images[:, :0], labels, clips, names, recipe, AUGMENTATION, 0, COMPUTE)
-    model = architectures.build(name, SHAPE, CLASSES)
-    with TemporaryDirectory() as folder:
-        record = Record(name, Path(folder) / "curve.csv", Scratch(Path(folder) / "scratch.pt"))
-        curve = loop.fit(model, lesson, CrossEntropy(0.1), lambda _: Score(0, 0, 1), record)
-    return max(row.clips_per_second for row in curve)
+    data = TrainingData(images, images[:, :0], labels, clips, names, recipe, AUGMENTATION, 0, COMPUTE)
+    trainer = Trainer(architectures.build(name, SHAPE, CLASSES), data, CrossEntropy(0.1))
+    fastest = min(seconds(partial(trainer.train_epoch, epoch)) for epoch in range(1, epochs + 1))
+    return data.steps * data.batch_size / fastest
 
 
 def plain(name: str, images: Tensor, labels: Tensor, epochs: int) -> float:
@@ -107,7 +102,7 @@ def flops_of_product(size: int = 2048) -> float:
     return 5 * 2 * size**3 / min(seconds(products) for _ in range(4))
 
 
-def seconds(work: Callable[[], None]) -> float:
+def seconds(work: Callable[[], object]) -> float:
     """Time that the work takes."""
     start = time.perf_counter()
     work()

@@ -31,14 +31,14 @@ class AttackResult:
     adversarial: Tensor
     """Shape (N, 1, height, width); the clean clip where none was found."""
     cost: Tensor
-    """Size of the perturbation in the attack's norm, shape (N,); infinite where none was found."""
+    """Size of the perturbation in the attack's norm, float32, shape (N,); infinite where none was found."""
     queries: Tensor
     """Passes through the model, shape (N,)."""
 
     @classmethod
     def nothing(cls, inputs: AttackInputs) -> "AttackResult":
         """Begin before the first try."""
-        cost = inputs.images.new_full((len(inputs),), torch.inf)
+        cost = torch.full((len(inputs),), torch.inf)
         return cls(inputs.images.clone(), cost, torch.zeros(len(inputs), dtype=torch.int64))
 
     @classmethod

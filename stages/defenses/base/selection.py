@@ -42,13 +42,12 @@ class RobustAccuracy:
         self.settings, self.cell = settings, cell
 
     def __call__(self, network: nn.Module) -> Score:
-        """Measure the share of the clips that are predicted right that still are under the attack."""
+        """Measure robust accuracy: the share of all clips that are predicted right, and still are under the attack."""
         cell, victim = self.cell, Victim(network, self.cell.compute)
         inputs = attack_inputs(victim, cell.features, cell.split.validation, cell.seed)
-        right = float(inputs.eligible.double().mean())
         attacked = inputs.eligible_only()
-        held = self._held(victim, attacked) / len(attacked) if len(attacked) else 0.0
-        return Score(value=held, accuracy=right, clips=len(attacked) or len(inputs))
+        held = self._held(victim, attacked) if len(attacked) else 0
+        return Score(value=held / len(inputs), accuracy=float(inputs.eligible.double().mean()), clips=len(inputs))
 
     def _held(self, victim: Victim, inputs: AttackInputs) -> int:
         """How many of the clips keep their class."""

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from stages.core.errors import InputError
 from stages.stores import splits
-from tests.conftest import store
+from tests.helpers import feature_store
 
 
 @given(seed=st.integers(0, 1000), share=st.floats(0.05, 0.45), fold=st.integers(1, 5))
 def test_splits_are_disjoint_and_keep_groups_whole(seed: int, share: float, fold: int) -> None:
-    made = store(np.random.default_rng(0), clips=120)
+    made = feature_store(np.random.default_rng(0), clips=120)
     split = splits.split(made, fold, share, seed)
     parts = [split.train, split.validation, split.test]
     assert sorted(np.concatenate(parts).tolist()) == list(range(120))
@@ -25,7 +25,7 @@ def test_splits_are_disjoint_and_keep_groups_whole(seed: int, share: float, fold
 
 
 def test_validation_is_stratified_and_fixed_by_the_seed() -> None:
-    made = store(np.random.default_rng(0), clips=300)
+    made = feature_store(np.random.default_rng(0), clips=300)
     split = splits.split(made, 5, 0.15, 0)
     counts = np.bincount(made.labels[split.validation])
     assert counts.min() >= 0.15 * 80
@@ -35,7 +35,7 @@ def test_validation_is_stratified_and_fixed_by_the_seed() -> None:
 
 
 def test_the_only_recording_of_a_class_is_left_to_train_on(rng: np.random.Generator) -> None:
-    made = store(rng)
+    made = feature_store(rng)
     groups = np.where(made.labels == 1, "one", made.groups)
     folded = np.where(made.labels == 1, 2, made.folds)
     split = splits.split(replace(made, groups=groups, folds=folded), 5, 0.15, 0)
@@ -45,7 +45,7 @@ def test_the_only_recording_of_a_class_is_left_to_train_on(rng: np.random.Genera
 
 def test_a_class_whose_recordings_hold_others_too_is_left_one_to_train_on(rng: np.random.Generator) -> None:
     """Both recordings of class 1 hold a clip of class 0, which takes 0.45 of its own to validate on."""
-    made = store(rng, clips=300)
+    made = feature_store(rng, clips=300)
     labels = np.where(made.folds == 5, made.labels, 0)
     shared = np.unique(made.groups[made.folds != 5])[:2]
     first = np.array([np.flatnonzero(made.groups == name)[0] for name in shared])
@@ -57,10 +57,10 @@ def test_a_class_whose_recordings_hold_others_too_is_left_one_to_train_on(rng: n
 
 def test_a_fold_that_is_not_there(rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match=r"grid.fold: 6 is not a fold of the dataset; it has \[1, 2, 3, 4, 5\]"):
-        splits.split(store(rng), 6, 0.15, 0)
+        splits.split(feature_store(rng), 6, 0.15, 0)
 
 
 def test_one_fold_leaves_nothing_to_train_on(rng: np.random.Generator) -> None:
-    made = store(rng)
+    made = feature_store(rng)
     with pytest.raises(InputError, match="at least two folds"):
         splits.split(replace(made, folds=np.ones_like(made.folds)), 1, 0.15, 0)

@@ -8,10 +8,10 @@ import pytest
 import soundfile
 
 from stages.core.errors import InputError
-from stages.evaluation import sonification
-from stages.evaluation.sonification import PARTS, PEAK, Heard, Rendering
+from stages.evaluation.sonification import MOST, PARTS, PEAK, Rendering, Sonified, chosen
 from stages.reporting import assets
-from stages.reporting.assets import Exhibit
+from stages.reporting.assets import Asset
+from stages.reporting.sounds import PLAYED, sound_assets
 
 CLASSES = ("dog", "rain")
 
@@ -22,11 +22,11 @@ def rendering(noise: float, level: float = 0.5) -> Rendering:
     return Rendering(clean, (1 + noise) * clean, np.zeros((4, 4), np.float32), mismatch=0.25)
 
 
-def heard(count: int) -> Heard:
+def sonified(count: int) -> Sonified:
     verdicts = np.arange(count) % 2
     clips = np.array([f"audio/{number}.wav" for number in range(count)], dtype=np.str_)
     zeros = np.zeros(count, np.int64)
-    return Heard(["bim"] * count, [rendering(0.1)] * count, verdicts, clips, zeros, zeros + 1)
+    return Sonified(["bim"] * count, [rendering(0.1)] * count, verdicts, clips, zeros, zeros + 1)
 
 
 def test_the_signal_to_noise_ratio_by_hand() -> None:
@@ -45,26 +45,26 @@ def test_sounds_are_on_one_scale_and_not_clipped() -> None:
 
 
 def test_the_share_that_survives() -> None:
-    metrics = heard(4).metrics()
+    metrics = sonified(4).metrics()
     assert metrics["survival_rate"] == 0.5
     assert metrics["survival_rate_low"] < 0.5 < metrics["survival_rate_high"]
     assert metrics["snr_db_median"] == pytest.approx(20, abs=1e-3)
     assert metrics["mismatch_median"] == 0.25
-    assert heard(0).metrics() == {"clips": 0}
+    assert sonified(0).metrics() == {"clips": 0}
 
 
 def test_clips_are_taken_evenly() -> None:
-    rows = sonification.heard(np.arange(100, 200))
-    assert len(rows) == sonification.HEARD
+    rows = chosen(np.arange(100, 200))
+    assert len(rows) == MOST
     assert (rows[0], rows[-1]) == (100, 199)
-    assert sonification.heard(np.zeros(0, np.int64)).size == 0
+    assert chosen(np.zeros(0, np.int64)).size == 0
 
 
-def test_exhibits_are_read_as_written(tmp_path: Path) -> None:
-    made = list(heard(5).exhibits(CLASSES, 8000))
+def test_assets_are_read_as_written(tmp_path: Path) -> None:
+    made = list(sound_assets(sonified(5), CLASSES, 8000))
     assets.write(tmp_path / "shown", made)
     read = assets.read(tmp_path / "shown", "evaluate")
-    assert len(read) == sonification.PLAYED
+    assert len(read) == PLAYED
     for before, after in zip(made, read, strict=True):
         assert after.facts == before.facts
         assert dict(after.files) == dict(before.files)
@@ -73,10 +73,10 @@ def test_exhibits_are_read_as_written(tmp_path: Path) -> None:
     np.testing.assert_allclose(sound, rendering(0.1).clean, atol=2**-14)
 
 
-def test_exhibits_that_are_missing(tmp_path: Path) -> None:
+def test_assets_that_are_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot be read .*; run `dvc repro evaluate@x`"):
         assets.read(tmp_path / "nothing", "evaluate@x")
-    assets.write(tmp_path / "shown", [Exhibit("sound", {}, {"a.flac": b"fLaC"})])
+    assets.write(tmp_path / "shown", [Asset("sound", {}, {"a.flac": b"fLaC"})])
     (tmp_path / "shown/a.flac").unlink()
     with pytest.raises(InputError, match=r"a\.flac"):
         assets.read(tmp_path / "shown", "evaluate@x")

@@ -1,6 +1,8 @@
 """What a stage prints, and how it exits."""
 
+import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -10,38 +12,73 @@ from pathlib import Path
 import pytest
 
 from stages.core.progress import Progress, track
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 
 def run(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
-    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from stages import console\n{code}"
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        f"from stages.core import cli\nfrom stages.core.errors import InputError\n{code}"
+    )
     return subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_bad_input_is_one_line_and_exit_1(tmp_path: Path) -> None:
-    done = run(tmp_path, "def main(): raise console.InputError('eps is wrong')\nconsole.run(main)")
+    done = run(tmp_path, "def main(): raise InputError('eps is wrong')\ncli.run(main)")
     assert (done.returncode, done.stderr) == (1, "error: eps is wrong\n")
 
 
 def test_wrong_words_show_the_usage(tmp_path: Path) -> None:
-    done = run(tmp_path, "def main(fold): pass\nconsole.run(main)")
+    done = run(tmp_path, "def main(fold): pass\ncli.run(main, 'fold')")
     assert done.returncode == 2
     assert done.stderr.startswith("usage: python -m")
-    assert "FOLD" in done.stderr
+    assert "the following arguments are required: fold" in done.stderr
+
+
+VERBS = ("download", "features", "train", "craft", "harden", "attack", "evaluate", "report", "check")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_is_what_the_stage_is_for_and_its_words(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [verb, "--help"])
+    monkeypatch.delitem(sys.modules, f"stages.{verb}", raising=False)
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module(f"stages.{verb}", run_name="__main__", alter_sys=True)
+    assert stopped.value.code == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"usage: python -m stages.{verb} [-h]")
+    assert (f"Stage `{verb}`: " in printed) == (verb != "check")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    done = run(tmp_path, "def main(model): pass\nsys.argv[1:] = ['harden']\ncli.run(main, 'model')")
+    assert done.returncode == 2
+    assert "argument model: invalid choice: 'harden' (choose from" in done.stderr
+
+
+def test_seconds_are_written_beside_the_metrics(tmp_path: Path) -> None:
+    code = "def main(fold): pass\nsys.argv[1:] = ['5']\ncli.run(main, 'fold')"
+    assert run(tmp_path, code).returncode == 0
+    (file,) = (tmp_path / "metrics/timings").iterdir()
+    assert json.loads(file.read_text(encoding="utf-8"))["seconds"] >= 0
 
 
 def test_success_is_exit_0(tmp_path: Path) -> None:
-    assert run(tmp_path, "def main(): pass\nconsole.run(main)").returncode == 0
+    assert run(tmp_path, "def main(): pass\ncli.run(main)").returncode == 0
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_stage_does_not_look_finished(tmp_path: Path, sent: signal.Signals, status: int) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "import pathlib, time\nfrom stages import console, files\n"
+        "import pathlib, time\nfrom stages.core import cli, files\n"
         "def main():\n with files.replacing(pathlib.Path('a')) as partial:\n"
         "  partial.write_text('half'); pathlib.Path('ready').touch(); time.sleep(60)\n"
-        "console.run(main)"
+        "cli.run(main)"
     )
     child = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.DEVNULL)
     while not (tmp_path / "ready").exists():

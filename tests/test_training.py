@@ -1,9 +1,8 @@
 """Networks, training and hardening on small images."""
 
-from collections.abc import Callable
+import re
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -14,100 +13,59 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from stages import architectures
-from stages.architectures.base import normalised
 from stages.core.compute import ComputeParams
 from stages.core.errors import InputError
-from stages.models import checkpoints, device
-from stages.models.resume import Scratch
-from stages.stores.features import Features
-from stages.training import augment, baseline, history, loop
-from stages.training.augment import AugmentationParams
-from stages.training.batches import Batch, LearningParams, TrainingData
-from stages.training.history import Epoch, best_epoch
-from stages.training.loop import Record, RollbackRule, Score, no_rollback
-from stages.training.objectives import CrossEntropy, LossFunction
-from tests.conftest import store
-
-AUGMENTATION = AugmentationParams(varied=0.5, time_shift=1.0, time_mask=0.1, band_mask=0.1, gain=3.0, mixup=0.0)
-UNCHANGED = AugmentationParams(varied=0, time_shift=0, time_mask=0, band_mask=0, gain=0, mixup=0)
-
-PLAIN = CrossEntropy(0.0)
-
-
-def recipe(**changes: float) -> LearningParams:
-    values = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "weight_decay": 0.0, "label_smoothing": 0.0}
-    return LearningParams(**(values | changes))
-
-
-def small(classes: int = 3) -> nn.Module:
-    network = nn.Sequential(nn.Conv2d(1, 8, 5, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d((8, 1)))
-    return normalised(nn.Sequential(network, nn.Flatten(), nn.Linear(64, classes)))
-
-
-def taught(made: Features, compute: ComputeParams, **changes: float) -> TrainingData:
-    """A lesson of all clips of a store; changes are to the recipe."""
-    images, labels = torch.from_numpy(made.features), torch.from_numpy(made.labels)
-    return TrainingData(
-        images,
-        torch.from_numpy(made.variants),
-        labels,
-        list(made.clips),
-        made.classes,
-        recipe(**changes),
-        AUGMENTATION,
-        0,
-        compute,
-    )
-
-
-def fit(
-    model: nn.Module,
-    lesson: TrainingData,
-    score: Callable[[nn.Module], Score] = lambda _: Score(0, 0, 1),
-    objective: LossFunction = PLAIN,
-    watch: RollbackRule = no_rollback,
-) -> list[Epoch]:
-    with TemporaryDirectory() as folder:
-        record = Record("train", Path(folder) / "curve.csv", Scratch(Path(folder) / "scratch.pt"))
-        return loop.fit(model, lesson, objective, score, record, watch)
+from stages.models import checkpoints
+from stages.models.checkpoints import Card
+from stages.models.device import seed_everything
+from stages.training import augment
+from stages.training.baseline import accuracy
+from stages.training.batches import Batch
+from stages.training.history import Epoch, best_epoch, summary
+from stages.training.loop import Score
+from stages.training.objectives import cross_entropy
+from tests.helpers import feature_store
+from tests.training_helpers import AUGMENTATION, PLAIN, UNCHANGED, fit, small, taught
 
 
 def trained(
     rng: np.random.Generator, compute: ComputeParams, mixup: float = 0, **changes: float
 ) -> tuple[nn.Module, list[Epoch]]:
-    lesson = taught(store(rng), compute, **changes)
-    lesson = replace(lesson, augmentation=AUGMENTATION.model_copy(update={"mixup": mixup}))
-    device.seed_everything(0)
+    data = taught(feature_store(rng), compute, **changes)
+    data = replace(data, augment=AUGMENTATION.model_copy(update={"mixup": mixup}))
+    seed_everything(0)
     model = small()
-    return model, fit(model, lesson, lambda model: baseline.accuracy(model, lesson.images, lesson.labels, compute))
+    return model, fit(model, data, lambda model: accuracy(model, data.images, data.labels, compute))
 
 
 def test_training_learns(rng: np.random.Generator, compute: ComputeParams) -> None:
-    _, curve = trained(rng, compute, epochs=8)
-    assert curve[-1].loss < curve[0].loss
-    assert max(row.validation_accuracy for row in curve) > 0.9
+    _, history = trained(rng, compute, epochs=8)
+    assert history[-1].loss < history[0].loss
+    assert max(row.validation_accuracy for row in history) > 0.9
 
 
-def test_variants_take_the_place_of_their_share_of_the_clips() -> None:
+def test_copies_take_the_place_of_their_share_of_the_clips() -> None:
     images = torch.zeros(400, 1, 2, 2)
-    variants = torch.arange(1.0, 4).reshape(1, 3, 1, 1).expand(400, 3, 2, 2)
-    some = AUGMENTATION.model_copy(update={"varied": 0.4})
-    values = augment.versions(images, variants, 0, 1, some)[:, 0, 0, 0]
+    copies = torch.arange(1.0, 4).reshape(1, 3, 1, 1).expand(400, 3, 2, 2)
+    some = AUGMENTATION.model_copy(update={"p_waveform_augment": 0.4})
+    values = augment.versions(images, copies, 0, 1, some)[:, 0, 0, 0]
     assert (values == 0).float().mean() == pytest.approx(0.6, abs=0.08)
     assert set(values.tolist()) == {0, 1, 2, 3}
-    assert not torch.equal(values, augment.versions(images, variants, 0, 2, some)[:, 0, 0, 0])
-    assert torch.equal(augment.versions(images, variants, 0, 1, UNCHANGED), images)
-    assert torch.equal(augment.versions(images, variants[:, :0], 0, 1, some), images)
+    assert not torch.equal(values, augment.versions(images, copies, 0, 2, some)[:, 0, 0, 0])
+    assert torch.equal(augment.versions(images, copies, 0, 1, UNCHANGED), images)
+    assert torch.equal(augment.versions(images, copies[:, :0], 0, 1, some), images)
 
 
 def test_training_on_mixtures_learns(rng: np.random.Generator, compute: ComputeParams) -> None:
-    _, curve = trained(rng, compute, mixup=0.4, epochs=8)
-    assert max(row.validation_accuracy for row in curve) > 0.9
+    _, history = trained(rng, compute, mixup=0.4, epochs=8)
+    assert max(row.validation_accuracy for row in history) > 0.9
 
 
-def test_the_same_seed_gives_the_same_weights(compute: ComputeParams) -> None:
-    first, second = (trained(np.random.default_rng(0), compute)[0].state_dict() for _ in range(2))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+def test_the_same_seed_gives_the_same_weights_and_history(compute: ComputeParams) -> None:
+    (first, history), (second, again) = (trained(np.random.default_rng(0), compute) for _ in range(2))
+    weights, others = first.state_dict(), second.state_dict()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+    assert history == again
 
 
 def test_the_last_epoch_near_the_best_is_kept(rng: np.random.Generator, compute: ComputeParams) -> None:
@@ -118,27 +76,30 @@ def test_the_last_epoch_near_the_best_is_kept(rng: np.random.Generator, compute:
         seen.append([weight.clone() for weight in model.parameters()])
         return Score(next(values), 0.5, 100)
 
-    fit(model, taught(store(rng), compute), score)
+    fit(model, taught(feature_store(rng), compute), score)
     assert all(torch.equal(kept, weight) for kept, weight in zip(model.parameters(), seen[2], strict=True))
 
 
-def test_the_curve_has_a_row_an_epoch(rng: np.random.Generator, compute: ComputeParams) -> None:
-    _, curve = trained(rng, compute, epochs=3, learning_rate=0.01)
-    assert [row.epoch for row in curve] == [1, 2, 3]
-    assert curve[0].learning_rate == pytest.approx(0.01, rel=0.05)
-    assert curve[2].learning_rate < 1e-6
-    assert all(row.clips_per_second > 0 for row in curve)
+def test_the_history_has_a_row_an_epoch(
+    rng: np.random.Generator, compute: ComputeParams, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, history = trained(rng, compute, epochs=3, learning_rate=0.01)
+    assert [row.epoch for row in history] == [1, 2, 3]
+    assert history[0].learning_rate == pytest.approx(0.01, rel=0.05)
+    assert history[2].learning_rate < 1e-6
+    told = rf"train: 3/3 epochs.*, loss {history[2].loss:.3f}, validation accuracy .*, [1-9]\d* clips/s\n"
+    assert re.search(told, capsys.readouterr().err)
 
 
 def test_a_loss_that_is_not_finite_stops_at_the_second_time(
     rng: np.random.Generator, compute: ComputeParams, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lesson = taught(store(rng), compute)
-    clip = int(lesson.order(1)[2, 0])
-    lesson.images[clip] = torch.nan
-    expected = rf"the loss is nan in epoch 1, step 3 of 7, on the clips {lesson.clips[clip]}, .*, for the second time"
+    data = taught(feature_store(rng), compute)
+    clip = int(data.permutation(1)[2, 0])
+    data.images[clip] = torch.nan
+    expected = rf"the loss is nan in epoch 1, step 3 of 7, on the clips {data.clips[clip]}, .*, for the second time"
     with pytest.raises(InputError, match=expected):
-        fit(small(), lesson)
+        fit(small(), data)
     assert "back to the state before the epoch, with half the learning rate" in capsys.readouterr().err
 
 
@@ -151,12 +112,12 @@ def test_one_bad_step_is_taken_back(rng: np.random.Generator, compute: ComputePa
         return (loss * torch.nan if len(calls) == 10 else loss), logits
 
     model = small()
-    curve = fit(model, taught(store(rng), compute), objective=once_bad)
+    history = fit(model, taught(feature_store(rng), compute), loss=once_bad)
     assert calls == [1] * 7 + [2] * 14 + [3] * 7 + [4] * 7
     assert all(weight.isfinite().all() for weight in model.state_dict().values())
-    usual = fit(small(), taught(store(rng), compute))
-    assert curve[0].learning_rate == usual[0].learning_rate
-    assert curve[1].learning_rate == pytest.approx(usual[1].learning_rate / 2)
+    usual = fit(small(), taught(feature_store(rng), compute))
+    assert history[0].learning_rate == usual[0].learning_rate
+    assert history[1].learning_rate == pytest.approx(usual[1].learning_rate / 2)
 
 
 def test_weights_that_are_not_finite_are_found(rng: np.random.Generator, compute: ComputeParams) -> None:
@@ -165,7 +126,7 @@ def test_weights_that_are_not_finite_are_found(rng: np.random.Generator, compute
         return loss + (logits - logits.detach()).abs().sqrt().sum(), logits
 
     with pytest.raises(InputError, match=r"in epoch 1, step . of 7"):
-        fit(small(), taught(store(rng), compute), objective=explosive)
+        fit(small(), taught(feature_store(rng), compute), loss=explosive)
 
 
 @pytest.mark.parametrize(
@@ -184,8 +145,8 @@ def test_batches_too_large_for_the_memory_are_accumulated(
         return PLAIN(model, batch)
 
     model = small()
-    curve = fit(model, taught(store(rng), compute), objective=limited)
-    assert len(curve) == 4
+    history = fit(model, taught(feature_store(rng), compute), loss=limited)
+    assert len(history) == 4
     assert "each batch of 8 clips is computed in 2 pieces from here on" in capsys.readouterr().err
 
 
@@ -200,8 +161,8 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(rng: np.random.Gener
         return PLAIN(model, batch)
 
     whole, pieces = network(), network()
-    fit(whole, taught(store(rng), compute))
-    fit(pieces, taught(store(np.random.default_rng(0)), compute), objective=limited)
+    fit(whole, taught(feature_store(rng), compute))
+    fit(pieces, taught(feature_store(np.random.default_rng(0)), compute), loss=limited)
     for one, other in zip(whole.parameters(), pieces.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
@@ -213,7 +174,7 @@ def test_memory_that_does_not_suffice_for_two_clips_is_an_error(
         raise torch.OutOfMemoryError
 
     with pytest.raises(InputError, match="out of memory in training, in batches of 8 in 4 pieces"):
-        fit(small(), taught(store(rng), compute), objective=never)
+        fit(small(), taught(feature_store(rng), compute), loss=never)
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory(rng: np.random.Generator, compute: ComputeParams) -> None:
@@ -221,22 +182,22 @@ def test_other_errors_are_not_taken_for_lack_of_memory(rng: np.random.Generator,
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        fit(small(), taught(store(rng), compute), objective=broken)
+        fit(small(), taught(feature_store(rng), compute), loss=broken)
 
 
 def test_a_batch_larger_than_the_data_is_all_of_it(rng: np.random.Generator, compute: ComputeParams) -> None:
-    lesson = taught(store(rng, clips=12), compute, batch_size=64)
-    assert [len(batch.images) for batch in lesson.batches(1, torch.device("cpu"), 0)] == [12]
-    assert len(fit(small(), lesson)) == 4
+    data = taught(feature_store(rng, clips=12), compute, batch_size=64)
+    assert [len(batch.images) for batch in data.batches(1, torch.device("cpu"), 0)] == [12]
+    assert len(fit(small(), data)) == 4
 
 
 def test_clips_that_cannot_be_learnt_from_are_an_error(rng: np.random.Generator, compute: ComputeParams) -> None:
-    lesson = taught(store(rng), compute)
-    one = replace(lesson, images=lesson.images[:1], labels=lesson.labels[:1])
+    data = taught(feature_store(rng), compute)
+    one = replace(data, images=data.images[:1], labels=data.labels[:1])
     with pytest.raises(InputError, match="training needs at least 2 clips; the training folds leave 1"):
         fit(small(), one)
-    some = lesson.labels != 1
-    lacking = replace(lesson, images=lesson.images[some], labels=lesson.labels[some])
+    some = data.labels != 1
+    lacking = replace(data, images=data.images[some], labels=data.labels[some])
     with pytest.raises(InputError, match="no training clips of the class class1: all of its clips"):
         fit(small(), lacking)
 
@@ -244,15 +205,15 @@ def test_clips_that_cannot_be_learnt_from_are_an_error(rng: np.random.Generator,
 def test_processes_share_batches_evenly(rng: np.random.Generator, compute: ComputeParams) -> None:
     three = compute.model_copy(update={"devices": 3})
     with pytest.raises(InputError, match=r"3 processes .* cannot share batches of 8 clips evenly"):
-        fit(small(), taught(store(rng), three))
-    two = taught(store(rng), compute.model_copy(update={"nodes": 2}))
+        fit(small(), taught(feature_store(rng), three))
+    two = taught(feature_store(rng), compute.model_copy(update={"nodes": 2}))
     parts = [list(two.batches(1, torch.device("cpu"), rank)) for rank in (0, 1)]
     together = [torch.cat([part.indices for part in step]) for step in zip(*parts, strict=True)]
-    assert torch.equal(torch.stack(together), two.order(1))
+    assert torch.equal(torch.stack(together), two.permutation(1))
 
 
 def test_a_batch_splits_into_all_of_its_clips(rng: np.random.Generator, compute: ComputeParams) -> None:
-    batch = next(taught(store(rng), compute).batches(1, torch.device("cpu"), 0))
+    batch = next(taught(feature_store(rng), compute).batches(1, torch.device("cpu"), 0))
     pieces = batch.split(3)
     assert [len(piece.labels) for piece in pieces] == [3, 3, 2]
     assert torch.equal(torch.cat([piece.images for piece in pieces]), batch.images)
@@ -317,53 +278,70 @@ def test_the_loss_of_a_mixture_is_that_of_its_soft_labels() -> None:
     labels, others = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([1, 1, 0, 2, 0, 1])
     drawn = augment.draw(0, 1, 6, UNCHANGED)
     batch = Batch(torch.rand(6, 1, 2, 2), labels, torch.arange(6), others, weights, 1, drawn)
-    soft = weights[:, None] * nn.functional.one_hot(labels, 3) + (1 - weights[:, None]) * nn.functional.one_hot(
-        others, 3
-    )
-    torch.testing.assert_close(batch.loss(logits, 0.1), nn.functional.cross_entropy(logits, soft, label_smoothing=0.1))
+    own, other = nn.functional.one_hot(labels, 3), nn.functional.one_hot(others, 3)
+    soft = weights[:, None] * own + (1 - weights[:, None]) * other
+    loss, given = cross_entropy(nn.Flatten(), logits[:, None, None], batch, 0.1)
+    torch.testing.assert_close(loss, nn.functional.cross_entropy(logits, soft, label_smoothing=0.1))
+    assert torch.equal(given, logits)
 
 
-def test_model_files(tmp_path: Path, rng: np.random.Generator) -> None:
-    made, path = store(rng), tmp_path / "model.safetensors"
-    card = checkpoints.card("resnet18", made)
-    model = architectures.build("resnet18", made.shape, 3).eval()
+@pytest.fixture
+def card(rng: np.random.Generator) -> Card:
+    return checkpoints.card("resnet56", feature_store(rng))
+
+
+@pytest.fixture
+def written(tmp_path: Path, card: Card) -> tuple[Path, nn.Module]:
+    """A model file, and the network in it."""
+    path, model = tmp_path / "model.safetensors", architectures.build("resnet56", card.input_shape, 3).eval()
     checkpoints.write(path, model, card, {"epoch": "3 of 4"})
-    read = checkpoints.read(path, card, "train@a")
-    images = torch.rand(2, 1, 32, 32)
+    return path, model
+
+
+def test_a_model_file_gives_the_model_back(written: tuple[Path, nn.Module], card: Card) -> None:
+    path, model = written
+    read, images = checkpoints.read(path, card, "train@a"), torch.rand(2, 1, 32, 32)
     assert torch.equal(read(images), model(images))
+    assert checkpoints.metadata(path)["epoch"] == "3 of 4"
     first = path.read_bytes()
     checkpoints.write(path, model, card, {"epoch": "3 of 4"})
     assert path.read_bytes() == first
-    assert checkpoints.metadata(path)["epoch"] == "3 of 4"
+
+
+def test_a_model_for_something_else_is_an_error(written: tuple[Path, nn.Module], card: Card) -> None:
+    path, _ = written
     for other in ({"input_shape": [1, 40, 32]}, {"classes": ["a", "b", "c"]}, {"representation": "dwt"}):
         with pytest.raises(InputError, match=f"a model with {next(iter(other))} "):
             checkpoints.read(path, replace(card, **other), "train@a")
-    with pytest.raises(
-        InputError, match=r"a model with architecture 'resnet18', not 'resnet56'; .* `dvc repro train@a`"
-    ):
-        checkpoints.read(path, checkpoints.card("resnet56", made), "train@a")
-    path.write_bytes(first[:1000])
+    expected = r"a model with architecture 'resnet56', not 'resnet18'; .* `dvc repro train@a`"
+    with pytest.raises(InputError, match=expected):
+        checkpoints.read(path, replace(card, architecture="resnet18"), "train@a")
+
+
+def test_a_model_file_that_is_damaged_or_missing_is_an_error(written: tuple[Path, nn.Module], card: Card) -> None:
+    path, _ = written
+    path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InputError, match=r"model\.safetensors is damaged"):
         checkpoints.read(path, card, "train@a")
     with pytest.raises(InputError, match=r"gone is missing; run `dvc repro train@a`"):
-        checkpoints.read(tmp_path / "gone", card, "train@a")
+        checkpoints.read(path.with_name("gone"), card, "train@a")
 
 
 def scored(*values: float) -> list[Epoch]:
-    """A curve of those scores, with standard errors of 0.05."""
-    return [Epoch(i + 1, 1.0, 1.0, value, value, 0.05, 0.1, 1.0) for i, value in enumerate(values)]
+    """A history of those scores, with standard errors of 0.05."""
+    return [Epoch(i + 1, 1.0, 1.0, value, value, 0.05, 0.1) for i, value in enumerate(values)]
 
 
 @given(st.lists(st.floats(0, 1), min_size=2))
 def test_what_is_kept_can_be_chosen_as_training_goes_on(values: list[float]) -> None:
-    curve = scored(*values)
-    assert best_epoch(curve) in (best_epoch(curve[:-1]), curve[-1])
-    assert best_epoch(curve).validation_score >= max(values) - 0.05
+    history = scored(*values)
+    assert best_epoch(history) in (best_epoch(history[:-1]), history[-1])
+    assert best_epoch(history).validation_score >= max(values) - 0.05
 
 
 def test_what_collapsed_is_never_kept() -> None:
-    curve = [replace(row, standard_error=0.6) for row in scored(0.5, 0.3, 0.2)]
-    assert best_epoch(curve).epoch == 2
+    history = [replace(row, standard_error=0.6) for row in scored(0.5, 0.3, 0.2)]
+    assert best_epoch(history).epoch == 2
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
@@ -372,8 +350,8 @@ def test_the_standard_error_is_never_zero(value: float) -> None:
 
 
 def test_the_epoch_that_was_kept_is_told() -> None:
-    curve = scored(0.4, 0.8, 0.76, 0.6)
-    assert history.summary(curve) == {
+    history = scored(0.4, 0.8, 0.76, 0.6)
+    assert summary(history) == {
         "epoch": "3 of 4",
         "validation_accuracy": "0.7600",
         "validation_score": "0.7600",
