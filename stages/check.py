@@ -36,7 +36,7 @@ LOADERS: dict[str, Callable[[str], object]] = {
     "attacks": attacks.load,
     "defenses": defenses.load,
 }
-"""Sections with a part for each plug-in."""
+"""Loaders of the sections that have a part for each plug-in."""
 
 KINDS = {
     "dataset.name": "datasets",
@@ -46,7 +46,7 @@ KINDS = {
     "craft.attack": "attacks",
     "harden.method": "defenses",
 }
-"""What each key names one of, or several."""
+"""Kind of plug-in that each key names, one or several of it."""
 
 
 def main() -> None:
@@ -75,7 +75,7 @@ def _sections() -> None:
 
 
 def _mentioned() -> Iterator[Callable[[], object]]:
-    """A check of each name that the parameters mention: it is that of a file, which has its parameters."""
+    """Yield a check of each name that the parameters mention: it names a file, and the file has its parameters."""
     for key, kind in KINDS.items():
         try:
             found = params.value(key)

@@ -19,7 +19,7 @@ GRID = 3
 
 
 def build(input_shape: Sequence[int], classes: int) -> nn.Module:
-    """5.1 million parameters at 10 classes and 64 x 48 pixels."""
+    """Build AlexNet: 5.1 million parameters at 10 classes and 64 x 48 pixels."""
     channels, *size = input_shape
     left = [_left(pixels) for pixels in size]
     grid = [min(pixels, GRID) for pixels in left]
@@ -43,7 +43,7 @@ def build(input_shape: Sequence[int], classes: int) -> nn.Module:
 
 
 def _left(pixels: int) -> int:
-    """What the first convolution and three poolings leave of so many pixels."""
+    """Compute how many pixels the first convolution and three poolings leave."""
     pixels = (pixels + 1) // 2
     for _ in range(3):
         pixels = (pixels - 3) // 2 + 1
@@ -51,14 +51,14 @@ def _left(pixels: int) -> int:
 
 
 def _pooling(left: Sequence[int], grid: Sequence[int]) -> nn.Module:
-    """From what is left to a grid of means; PyTorch's adaptive pooling has no deterministic gradient on GPUs."""
+    """Make the pooling to a grid of means; PyTorch's adaptive pooling has no deterministic gradient on GPUs."""
     stride = [pixels // cells for pixels, cells in zip(left, grid, strict=True)]
     window = [pixels - (cells - 1) * step for pixels, cells, step in zip(left, grid, stride, strict=True)]
     return nn.AvgPool2d((window[0], window[1]), (stride[0], stride[1]))
 
 
 def _features(channels: int) -> Iterator[nn.Module]:
-    """The layers of torchvision, each convolution followed by batch normalisation."""
+    """Yield the layers of torchvision, each convolution followed by batch normalisation."""
     with torch.device("meta"):  # its classifier of 55 million weights is not wanted
         layers = alexnet().features
     layers[0] = nn.Conv2d(channels, 64, kernel_size=11, stride=2, padding=5)

@@ -9,7 +9,7 @@ from stages.architectures.base import normalised
 
 
 def build(input_shape: Sequence[int], classes: int) -> nn.Module:
-    """11.2 million parameters at 10 classes."""
+    """Build ResNet-18: 11.2 million parameters at 10 classes."""
     network = resnet18(num_classes=classes)
     network.conv1 = nn.Conv2d(input_shape[0], 64, kernel_size=7, stride=2, padding=3, bias=False)
     return normalised(network)

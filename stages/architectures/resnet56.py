@@ -21,7 +21,7 @@ class Block(nn.Module):
         self.shortcut = nn.Identity() if channels == width else _convolution(channels, width, 1, stride)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Shape (batch, width, height / stride, width / stride)."""
+        """Compute the block's output, shape (batch, width, height / stride, width / stride)."""
         return torch.relu(self.second(torch.relu(self.first(images))) + self.shortcut(images))
 
 
@@ -32,7 +32,7 @@ def _convolution(channels: int, width: int, kernel: int, stride: int) -> nn.Sequ
 
 
 def build(input_shape: Sequence[int], classes: int) -> nn.Module:
-    """6 x 9 + 2 = 56 layers, 0.86 million parameters at 10 classes."""
+    """Build ResNet-56: 6 x 9 + 2 = 56 layers, 0.86 million parameters at 10 classes."""
     layers: list[nn.Module] = [_convolution(input_shape[0], WIDTHS[0], 3, 1), nn.ReLU()]
     channels = WIDTHS[0]
     for width in WIDTHS:

@@ -14,5 +14,5 @@ class BIM(Iterative):
     paper = "Kurakin, Goodfellow, Bengio: Adversarial Examples in the Physical World, ICLR 2017"
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
-        """The images when they were fooled, or after the last step."""
+        """Descend from `start`; each image ends where it fools the model, or after the last step."""
         return self.descend(model, inputs, budget, start)

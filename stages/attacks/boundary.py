@@ -17,7 +17,7 @@ from stages.core.params import Count, Number
 
 
 class Boundary(MinimumNorm):
-    """A random walk along the boundary from a training clip of the target class; sees nothing but decisions.
+    """A random walk along the boundary from a training clip of the target class; it sees nothing but decisions.
 
     Foolbox's steps are drawn, and their sizes adapted, for a whole batch: so each clip is a batch of its own.
     """
@@ -32,7 +32,7 @@ class Boundary(MinimumNorm):
     source_step: Annotated[Number, Field(gt=0, le=1)]
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
-        """Where Foolbox's walk ends; the clean clips where there is no start."""
+        """Take the end of Foolbox's walk, or the clean clip where there is no start."""
         oracle, everyone = Oracle(model, inputs), torch.arange(len(inputs))
         attack = BoundaryAttack(steps=self.steps, spherical_step=self.spherical_step, source_step=self.source_step)
         examples = inputs.images.clone()

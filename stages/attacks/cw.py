@@ -15,7 +15,7 @@ from stages.core.params import Count, Number
 
 
 class CW(MinimumNorm):
-    """Minimises the squared L2 norm plus a constant times the margin, the constant found by bisection."""
+    """The minimisation of the squared L2 norm plus a constant times the margin; bisection finds the constant."""
 
     norm: ClassVar[Norm] = "l2"
     access: ClassVar[Access] = "white_box"
@@ -28,7 +28,7 @@ class CW(MinimumNorm):
     confidence: Annotated[Number, Field(ge=0)]
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
-        """Foolbox's best, in L2; zeros where it found none."""
+        """Take Foolbox's best examples, in L2; zeros where it found none."""
         attack = L2CarliniWagnerAttack(
             binary_search_steps=self.binary_search_steps,
             steps=self.steps,

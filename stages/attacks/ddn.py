@@ -26,7 +26,7 @@ class DDN(MinimumNorm):
     gamma: Annotated[Number, Field(gt=0, lt=1)]
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
-        """Foolbox's best, in L2; the clean clips where it found none."""
+        """Take Foolbox's best examples, in L2; the clean clips where it found none."""
         # Foolbox's radius is the root of the sum over the bins.
         radius = self.init_epsilon * inputs.images[0].numel() ** 0.5
         attack = DDNAttack(init_epsilon=radius, steps=self.steps, gamma=self.gamma)

@@ -18,7 +18,7 @@ from stages.attacks.base.targeted import TargetedAttack
 from stages.core.params import Count, Number
 
 SLIGHTLY = 1e-4
-"""Margin aimed at, as in the paper's code: at zero there would be no step."""
+"""Margin that each step aims at, as in the paper's code: at zero there would be no step."""
 
 
 class DeepFool(MinimumNorm):
@@ -36,13 +36,13 @@ class DeepFool(MinimumNorm):
     max_step: Annotated[Number, Field(gt=0, le=1)]
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
-        """Those of `TargetedDeepFool`."""
+        """Run `TargetedDeepFool` on the clips."""
         attack = TargetedDeepFool(steps=self.steps, overshoot=self.overshoot, max_step=self.max_step)
         return attack.attempt(model, inputs.images, inputs.targets)
 
 
 class TargetedDeepFool(TargetedAttack):
-    """In L2; a clip leaves the batch as soon as it is fooled."""
+    """DeepFool towards given targets, in L2; a clip leaves the batch as soon as it fools the model."""
 
     distance = l2
 
@@ -50,14 +50,14 @@ class TargetedDeepFool(TargetedAttack):
         """Set the parameters.
 
         Args:
-            steps: most steps, >= 1.
+            steps: largest number of steps, >= 1.
             overshoot: share by which each step goes beyond the linearised boundary.
-            max_step: of a step, root mean square over the bins: a linearisation says little far away.
+            max_step: largest size of a step, root mean square over the bins: a linearisation says little far away.
         """
         self.steps, self.overshoot, self.max_step = steps, overshoot, max_step
 
     def attempt(self, model: PyTorchModel, images: Tensor, targets: Tensor) -> Candidates:
-        """The images when the model first takes them for their targets, or after the last step."""
+        """Step each image until the model first takes it for its target, or until the last step."""
         examples, queries = images.clone(), torch.zeros(len(images), dtype=torch.int64)
         active = torch.arange(len(images), device=images.device)
         for _ in range(self.steps):
@@ -70,7 +70,7 @@ class TargetedDeepFool(TargetedAttack):
         return Candidates(examples, queries)
 
     def _step(self, margins: Tensor, slope: Tensor) -> Tensor:
-        """To where the linearised margin is zero, and a little further; shape of the slope."""
+        """Compute the step to where the linearised margin is zero, and a little further; shape of the slope."""
         steepness = slope.square().sum(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)
         length = (1 + self.overshoot) * (SLIGHTLY - margins.reshape(-1, 1, 1, 1)) / steepness
         max_step = self.max_step * slope[0].numel() ** 0.5

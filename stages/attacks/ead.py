@@ -15,7 +15,7 @@ from stages.core.params import Count, Number
 
 
 class EAD(MinimumNorm):
-    """Carlini and Wagner's attack with the L1 norm added to what is minimised."""
+    """Carlini and Wagner's attack with the L1 norm added to the objective."""
 
     norm: ClassVar[Norm] = "l1"
     access: ClassVar[Access] = "white_box"
@@ -29,7 +29,7 @@ class EAD(MinimumNorm):
     confidence: Annotated[Number, Field(ge=0)]
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
-        """Foolbox's best, in L1; zeros where it found none."""
+        """Take Foolbox's best examples, in L1; zeros where it found none."""
         attack = EADAttack(
             binary_search_steps=self.binary_search_steps,
             steps=self.steps,

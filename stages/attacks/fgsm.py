@@ -4,4 +4,4 @@ from stages.attacks.base.linf import OneStep
 
 
 class FGSM(OneStep):
-    """One step of the whole budget."""
+    """A single signed gradient step of the whole budget."""

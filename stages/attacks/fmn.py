@@ -14,7 +14,7 @@ from stages.attacks.base.results import Candidates
 from stages.core.params import Count, Number
 
 OVERSHOOT = 1.001
-"""Of the radius: at the linearised boundary itself nothing is fooled."""
+"""Factor on the radius: at the linearised boundary itself nothing is fooled."""
 
 
 class FMN(MinimumNorm):
@@ -29,14 +29,14 @@ class FMN(MinimumNorm):
     gamma: Annotated[Number, Field(gt=0, lt=1)]
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
-        """Foolbox's best, in L-infinity; the clean clips where it found none."""
+        """Take Foolbox's best examples, in L-infinity; the clean clips where it found none."""
         attack = BeyondTheBoundary(steps=self.steps, max_stepsize=self.max_stepsize, gamma=self.gamma)
         return Candidates.alike(attack.run(model, inputs.images, TargetedMisclassification(inputs.targets)), self.steps)
 
 
 class BeyondTheBoundary(LInfFMNAttack):
-    """Foolbox's, whose ball reaches a little beyond the boundary: a linear model would never be fooled else."""
+    """Foolbox's attack with a ball that reaches a little beyond the boundary; else a linear model is never fooled."""
 
     def project(self, x: Any, x0: Any, epsilon: Any) -> Any:
-        """The nearest points of the balls around `x0`; EagerPy's tensors."""
+        """Find the nearest points of the balls around `x0`, as EagerPy tensors."""
         return super().project(x, x0, OVERSHOOT * epsilon)

@@ -16,11 +16,11 @@ from stages.attacks.base.results import Candidates
 from stages.core.params import Count, Number
 
 HALVINGS = 10
-"""Of the way back to the boundary, and at most of a step."""
+"""Number of halvings of the way back to the boundary, and largest number of halvings of a step."""
 
 
 class HopSkipJump(MinimumNorm):
-    """Walks along the boundary from a training clip of the target class; sees nothing but decisions."""
+    """A walk along the boundary from a training clip of the target class; it sees nothing but decisions."""
 
     norm: ClassVar[Norm] = "l2"
     access: ClassVar[Access] = "black_box"
@@ -32,15 +32,15 @@ class HopSkipJump(MinimumNorm):
     delta: Annotated[Number, Field(gt=0, le=1)]
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
-        """Those of `BoundaryWalk`."""
+        """Run `BoundaryWalk` on the clips."""
         walk = BoundaryWalk(steps=self.steps, num_evals=self.num_evals, delta=self.delta)
         return walk.from_starts(model, inputs)
 
 
 class BoundaryWalk:
-    """In L2, from starts and with random numbers of each clip's own; a clip without a start fails alone.
+    """The walk in L2, with a start and random numbers of each clip's own; a clip without a start fails alone.
 
-    Foolbox's attack draws its random numbers for the whole batch, divides gradients by the norm of the whole batch's,
+    Foolbox's attack draws its random numbers for the whole batch, divides gradients by the norm of the whole batch,
     and asks about all clips until the last has found its step.
     """
 
@@ -48,17 +48,17 @@ class BoundaryWalk:
         """Set the parameters.
 
         Args:
-            steps: along the boundary, >= 1.
-            num_evals: of the first estimate of a gradient; those of the k-th take the square root of k as many.
-            delta: distance of the evaluations from the boundary, share of that from the clip.
+            steps: number of steps along the boundary, >= 1.
+            num_evals: evaluations of the first gradient estimate; the k-th takes the square root of k times as many.
+            delta: distance of the evaluations from the boundary, as a share of the distance from the clip.
         """
         self.steps, self.num_evals, self.delta = steps, num_evals, delta
 
     def from_starts(self, model: PyTorchModel, inputs: AttackInputs) -> Candidates:
-        """Where the walk ends; the clean clips where there is no start.
+        """Walk from each clip's start to the last step; keep the clean clip where there is no start.
 
         Args:
-            model: one that decides in float32.
+            model: a model that decides in float32.
             inputs: a batch of clips, on the device.
         """
         oracle, generators = Oracle(model, inputs), inputs.generators()
@@ -83,7 +83,7 @@ class BoundaryWalk:
         count: int,
         radius: Tensor,
     ) -> Tensor:
-        """Direction into the target's region, estimated from decisions around the images (section III-C)."""
+        """Estimate the direction into the target's region from decisions around the images (section III-C)."""
         weighted, plain = torch.zeros_like(images), torch.zeros_like(images)
         total = images.new_zeros(len(rows), 1, 1, 1)
         for _ in range(count if len(rows) else 0):
@@ -98,7 +98,7 @@ class BoundaryWalk:
         return _normalised(weighted - mean * plain)
 
     def _moved(self, oracle: Oracle, images: Tensor, rows: Tensor, step: Tensor) -> Tensor:
-        """The images after a step, halved until they still fool; as they were where no step does."""
+        """Move the images by a step, halved until they still fool; leave them as they were where no step does."""
         moved, left = images.clone(), torch.arange(len(rows))
         for halving in range(HALVINGS):
             if not len(left):

@@ -21,7 +21,7 @@ Rule = Literal["single", "pair"]
 
 
 class JSMA(MinimumNorm):
-    """Changes the most salient bins, a few at a time, until the victim is fooled; then shrinks all changes alike.
+    """The change of the most salient bins, a few at a time, until the victim is fooled; then all changes shrink alike.
 
     The attack keeps the number of changed bins small. Its cost is in L1, the norm nearest to that: the shrinking finds,
     clip by clip, the smallest change of a bin with which the bins chosen still fool.
@@ -37,13 +37,13 @@ class JSMA(MinimumNorm):
     steps: Annotated[Count, Field(ge=1, le=100000)]
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
-        """Those of `SaliencyMapAttack`."""
+        """Run `SaliencyMapAttack` on the clips."""
         attack = SaliencyMapAttack(rule=self.rule, theta=self.theta, bins_per_step=self.bins_per_step, steps=self.steps)
         return attack.attempt(model, inputs.images, inputs.targets)
 
 
 class SaliencyMapAttack(TargetedAttack):
-    """In L0; a clip leaves the batch when it is fooled, or when no bin is salient.
+    """The saliency map attack, in L0; a clip leaves the batch when it fools the model, or when no bin is salient.
 
     A bin, or pair of bins, is salient if changing it, up or down, raises the target's output and lowers the sum of the
     others; the saliency is the product of both slopes. A bin that was raised is not lowered again, nor the other way
@@ -58,15 +58,15 @@ class SaliencyMapAttack(TargetedAttack):
 
         Args:
             rule: `single` takes the bins one by one, `pair` two together, so that one may make up for the other.
-            theta: change of a bin; it ends at the bounds.
+            theta: change of a bin per step; a bin stops at the bounds.
             bins_per_step: bins or pairs changed between two looks at the model; the paper's is 1.
-            steps: most looks at the model.
+            steps: largest number of looks at the model.
         """
         self.theta, self.bins_per_step, self.steps = theta, bins_per_step, steps
         self.slopes, self.choose, self.cost = RULES[rule]
 
     def attempt(self, model: PyTorchModel, images: Tensor, targets: Tensor) -> Candidates:
-        """The images when the model first takes them for their targets, or after the last step."""
+        """Change salient bins of each image until the model first takes it for its target, or until the last step."""
         examples, moved = images.clone(), torch.zeros_like(images)
         queries = torch.zeros(len(images), dtype=torch.int64)
         active = torch.arange(len(images), device=images.device)
@@ -83,20 +83,20 @@ class SaliencyMapAttack(TargetedAttack):
         return Candidates(examples, queries)
 
     def _change(self, images: Tensor, moved: Tensor, towards: Tensor, others: Tensor) -> Tensor:
-        """Direction in which each bin is changed, 0 for most; shape of the images."""
+        """Choose the direction in which each bin is changed, 0 for most; shape of the images."""
         can_rise, can_fall = (images < 1) & (moved >= 0), (images > 0) & (moved <= 0)
         maps = [values.flatten(1) for values in (towards, others, can_rise, can_fall)]
         return self.choose(maps[0], maps[1], maps[2], maps[3], self.bins_per_step).reshape(images.shape)
 
 
 def most_salient_bins(towards: Tensor, others: Tensor, can_rise: Tensor, can_fall: Tensor, count: int) -> Tensor:
-    """Directions of the bins with the greatest saliency, one by one.
+    """Choose the bins with the greatest saliency, one by one, and their directions.
 
     Args:
         towards: slopes of the target's output, shape (batch, bins).
         others: slopes of the sum of the other outputs.
-        can_rise: which bins may be raised.
-        can_fall: which bins may be lowered.
+        can_rise: mask of the bins that may be raised.
+        can_fall: mask of the bins that may be lowered.
         count: number of bins.
 
     Returns:
@@ -111,7 +111,7 @@ def most_salient_bins(towards: Tensor, others: Tensor, can_rise: Tensor, can_fal
 
 
 def most_salient_pairs(towards: Tensor, others: Tensor, can_rise: Tensor, can_fall: Tensor, count: int) -> Tensor:
-    """Directions of the pairs of bins with the greatest saliency, each bin in one pair; as `most_salient_bins`.
+    """Choose the pairs of bins with the greatest saliency, each bin in one pair; else as `most_salient_bins`.
 
     The saliency of a pair grows with both of the slopes of either bin, so none of its bins is surpassed in both by
     two others: only such bins are paired.
@@ -131,7 +131,7 @@ def most_salient_pairs(towards: Tensor, others: Tensor, can_rise: Tensor, can_fa
 
 
 def _best_pair(gain: Tensor, loss: Tensor, free: Tensor) -> tuple[float, Tensor]:
-    """Greatest product of the sums of gains and of losses, both positive, over pairs of free bins; and the pair."""
+    """Find the greatest product, over pairs of free bins, of summed gains and losses, both positive; and the pair."""
     bins = torch.nonzero(free).flatten()
     first = _unsurpassed(gain[bins], loss[bins])
     rest = bins[~first]
@@ -145,7 +145,7 @@ def _best_pair(gain: Tensor, loss: Tensor, free: Tensor) -> tuple[float, Tensor]
 
 
 def _unsurpassed(gain: Tensor, loss: Tensor) -> Tensor:
-    """Bins than which none gains and loses at least as much, one of equals: shape (bins,), bool."""
+    """Find the bins that no other bin matches in both gain and loss, one of equals: shape (bins,), bool."""
     order = gain.argsort(descending=True, stable=True)
     highest = torch.cat([loss.new_full((1,), -torch.inf), loss[order].cummax(0).values[:-1]]) if len(order) else loss
     found = torch.zeros(len(gain), dtype=torch.bool, device=gain.device)
@@ -157,4 +157,4 @@ RULES = {
     "single": (probability_gradients, most_salient_bins, 1),
     "pair": (logit_gradients, most_salient_pairs, 2),
 }
-"""Which slopes are looked at, how bins are chosen by them, and the queries that a look takes."""
+"""For each rule the slopes that are looked at, the choice of bins by them, and the queries that a look takes."""

@@ -21,11 +21,14 @@ from stages.attacks.base.targeted import TargetedAttack
 from stages.core.params import Count, Number
 
 GROWTH = 10.0
-"""Of the constant until the victim is fooled, as in C&W's attack."""
+"""Growth factor of the constant until the victim is fooled, as in C&W's attack."""
 
 
 class LBFGS(MinimumNorm):
-    """Minimises the squared L2 norm plus a constant times the target's cross-entropy, the constant by line search."""
+    """The minimisation of the squared L2 norm plus a constant times the target's cross-entropy.
+
+    A line search finds the constant.
+    """
 
     norm: ClassVar[Norm] = "l2"
     access: ClassVar[Access] = "white_box"
@@ -36,7 +39,7 @@ class LBFGS(MinimumNorm):
     initial_const: Annotated[Number, Field(gt=0)]
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
-        """Those of `LBFGSAttack`."""
+        """Run `LBFGSAttack` on the clips."""
         attack = LBFGSAttack(
             steps=self.steps, line_search_steps=self.line_search_steps, initial_const=self.initial_const
         )
@@ -44,7 +47,7 @@ class LBFGS(MinimumNorm):
 
 
 class LBFGSAttack(TargetedAttack):
-    """In L2, clip by clip: the curvature that L-BFGS learns is a clip's own, and so is its line search."""
+    """L-BFGS in L2, clip by clip: the curvature that it learns is a clip's own, and so is its line search."""
 
     distance = l2
 
@@ -54,19 +57,19 @@ class LBFGSAttack(TargetedAttack):
         Args:
             steps: queries after which one minimisation takes no further step; its last line search is finished.
             line_search_steps: values of the constant that are tried.
-            initial_const: the first.
+            initial_const: first value of the constant.
         """
         self.steps, self.line_search_steps, self.initial_const = steps, line_search_steps, initial_const
 
     def attempt(self, model: PyTorchModel, images: Tensor, targets: Tensor) -> Candidates:
-        """The nearest minimisers that the model takes for their targets; the images where there are none."""
+        """Find the nearest minimisers that the model takes for their targets; the images where there are none."""
         found = [self._one(model, image, target) for image, target in zip(images, targets, strict=True)]
         return Candidates(
             torch.stack([example for example, _ in found]), torch.tensor([queries for _, queries in found])
         )
 
     def _one(self, model: PyTorchModel, image: Tensor, target: Tensor) -> tuple[Tensor, int]:
-        """The example of the smallest constant that fools, by growth and bisection, and the queries that it took."""
+        """Find the smallest constant that fools, by growth and bisection; return its example and the queries taken."""
         const, low, high, best, queries = self.initial_const, 0.0, np.inf, image, 0
         for _ in range(self.line_search_steps):
             found, evaluations = self._minimiser(model, image, target, const)
@@ -79,7 +82,7 @@ class LBFGSAttack(TargetedAttack):
         return best, queries
 
     def _minimiser(self, model: PyTorchModel, image: Tensor, target: Tensor, const: float) -> tuple[Tensor, int]:
-        """Of the squared norm plus `const` times the cross-entropy, within [0, 1], and the queries that it took."""
+        """Minimise the squared norm plus `const` times the cross-entropy, within [0, 1]; count the queries."""
 
         def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
             leaf = torch.from_numpy(flat).reshape(image.shape).to(image).requires_grad_()

@@ -20,5 +20,5 @@ class MIFGSM(Iterative):
     decay: Annotated[Number, Field(ge=0, le=1)]
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
-        """The images when they were fooled, or after the last step."""
+        """Descend from `start`; each image ends where it fools the model, or after the last step."""
         return self.descend(model, inputs, budget, start, momentum=self.decay)

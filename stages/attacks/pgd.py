@@ -14,14 +14,14 @@ from stages.core.params import Count
 
 
 class PGD(Iterative):
-    """BIM from random points of the ball, again where it fails."""
+    """BIM from random points of the ball, repeated where it fails."""
 
     paper = "Madry et al.: Towards Deep Learning Models Resistant to Adversarial Attacks, ICLR 2018"
 
     restarts: Annotated[Count, Field(ge=1, le=100)]
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
-        """The end of the first descent that fools the model, or of the last."""
+        """Take the end of the first descent that fools the model, or of the last."""
         examples, queries = inputs.images.clone(), torch.zeros(len(inputs), dtype=torch.int64)
         generators = inputs.generators()
         active = torch.arange(len(inputs))

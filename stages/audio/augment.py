@@ -12,14 +12,14 @@ from stages.audio.decoding import Waveform, fix_duration
 from stages.core.params import Count, Number, Parameters
 
 NOISE_RANGE_DB = 40.0
-"""Below the loudest noise, the quietest."""
+"""Level of the quietest noise below the loudest, in dB."""
 
 SHORTEST = 16_384
-"""Samples: a shorter clip is padded with zeros, so that at any speed it fills the vocoder's windows."""
+"""Least number of samples: a shorter clip is padded with zeros, so that at any speed it fills the vocoder's windows."""
 
 
 class WaveformAugmentParams(Parameters):
-    """How many, and how far from the clip."""
+    """The number of augmented copies, and their largest distances from the clip."""
 
     copies: Annotated[Count, Field(ge=0, le=100)]
     speed: Annotated[Number, Field(ge=0, le=1)]
@@ -29,20 +29,20 @@ class WaveformAugmentParams(Parameters):
 
 
 def augmented_copy(waveform: Waveform, sample_rate: int, params: WaveformAugmentParams, rng: Generator) -> Waveform:
-    """Copy the clip at another speed, shifted in pitch, stretched in time, with noise, of its own length.
+    """Copy the clip at another speed, shifted in pitch, stretched in time, with noise, at its own length.
 
     Speed changes pace and pitch together, by resampling (Ko et al. 2015); pitch and stretch change one of them alone,
-    by a phase vocoder (Salamon and Bello 2017), which takes a hundred times as long. What is 0 is left out.
+    by a phase vocoder (Salamon and Bello 2017), which takes a hundred times as long. A change of 0 is left out.
 
     Args:
-        waveform: shape (samples,).
-        sample_rate: in Hz.
+        waveform: the clip's sound, shape (samples,).
+        sample_rate: sample rate in Hz.
         params: `speed` and `stretch` are factors of up to 1 + each, or 1 / (1 + each); `pitch` is in semitones;
             `noise` is white, its RMS up to that much of the clip's.
-        rng: draws the amounts and the noise.
+        rng: generator of the amounts and the noise.
 
     Returns:
-        shape (samples,), float32; cropped or padded with zeros about the centre.
+        the copy, shape (samples,), float32; cropped or padded with zeros about the centre.
     """
     speed, stretch = ((1 + most) ** rng.uniform(-1, 1) for most in (params.speed, params.stretch))
     pitch, decibels = params.pitch * rng.uniform(-1, 1), -NOISE_RANGE_DB * rng.random()

@@ -8,7 +8,7 @@ from stages.core import files
 from stages.core.errors import InputError
 
 COLUMNS = ["path", "label", "fold", "group", "duration"]
-"""Path relative to data/raw, class, fold, original recording, seconds."""
+"""Columns of the table: path relative to data/raw, class, fold, original recording, seconds."""
 
 
 def write(path: Path, rows: list[tuple[str, str, int, str, float]]) -> pd.DataFrame:
@@ -20,10 +20,10 @@ def write(path: Path, rows: list[tuple[str, str, int, str, float]]) -> pd.DataFr
 
 
 def read(path: Path) -> pd.DataFrame:
-    """The table that `download` wrote.
+    """Read the table of clips that `download` wrote.
 
     Raises:
-        InputError: it is missing or has other columns.
+        InputError: the table is missing, empty or has other columns.
     """
     if not path.exists():
         raise InputError(f"{path} is missing; run `dvc repro download`")

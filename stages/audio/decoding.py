@@ -17,7 +17,7 @@ from stages.core.params import Count, Number, Parameters
 Waveform = npt.NDArray[np.float32]
 
 BLOCK = 2**16
-"""Frames decoded at a time."""
+"""Number of frames decoded at a time."""
 
 SHORTFALL = 0.1
 """Seconds of sound that may be missing at a file's end: coders round to whole frames."""
@@ -27,22 +27,22 @@ MARGIN = 0.1
 
 
 class AudioParams(Parameters):
-    """How every clip is brought to one form."""
+    """The form that every clip is brought to: sample rate in Hz, duration in seconds."""
 
     sample_rate: Annotated[Count, Field(ge=4000, le=192_000)]
     duration: Annotated[Number, Field(ge=0.1, le=60)]
 
     @property
     def samples(self) -> int:
-        """Number of samples of a clip."""
+        """The number of samples of a clip."""
         return round(self.sample_rate * self.duration)
 
 
 def seconds(path: Path) -> float:
-    """Duration of a sound file, all of it decoded, a block at a time.
+    """Measure the duration of a sound file in seconds; all of it is decoded, a block at a time.
 
     Raises:
-        InputError: the file is not sound that libsndfile reads, is empty, or holds samples that are not finite.
+        InputError: the file is no sound that libsndfile reads, is empty, cut off, or holds samples that are not finite.
     """
     with _opened(path) as file:
         frames = 0
@@ -63,7 +63,7 @@ def load(path: Path, params: AudioParams) -> Waveform:
     their centre. Of a long file only the centre is read, and a margin that the resampling filter reaches into.
 
     Returns:
-        shape (samples,), float32, in about [-1, 1].
+        the waveform, shape (samples,), float32, in about [-1, 1].
 
     Raises:
         InputError: the file is not sound, is empty, or holds samples that are not finite.
@@ -109,7 +109,7 @@ def _require_finite(path: Path, channels: Waveform) -> None:
 
 
 def fix_duration(waveform: Waveform, samples: int) -> Waveform:
-    """Crop or zero-pad about the centre to exactly `samples` samples, shape (samples,)."""
+    """Crop or zero-pad a waveform about its centre to exactly `samples` samples, shape (samples,)."""
     surplus = len(waveform) - samples
     if surplus >= 0:
         start = surplus // 2

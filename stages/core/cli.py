@@ -23,7 +23,7 @@ WORDS = {
     "model": "the model of the cell",
     "attack": "such as bim: a file of stages/attacks",
 }
-"""What each word of a command line is."""
+"""Meaning of each word of a command line."""
 
 CHOICES = {"model": MODELS}
 
@@ -64,13 +64,13 @@ def _parser(main: Callable[..., None], words: tuple[str, ...]) -> argparse.Argum
 
 
 def _module(main: Callable[..., None]) -> str:
-    """The name of the module that was started, such as `stages.train`."""
+    """Find the name of the module that was started, such as `stages.train`."""
     spec = sys.modules[main.__module__].__spec__
     return spec.name if spec else main.__module__
 
 
 def _stage(main: Callable[..., None], words: list[str]) -> str:
-    """The name of the DVC stage that runs this, such as `train@stft-resnet18-5`."""
+    """Build the name of the DVC stage that runs this, such as `train@stft-resnet18-5`."""
     verb = _module(main).rpartition(".")[2]
     return f"{verb}@{'-'.join(words)}" if words else verb
 

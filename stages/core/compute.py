@@ -23,10 +23,10 @@ class ComputeParams(Parameters):
 
     @property
     def processes(self) -> int:
-        """Number of worker processes: `workers`, or one a core where that is 0."""
+        """The number of worker processes: `workers`, or one per core where `workers` is 0."""
         return self.workers or os.cpu_count() or 1
 
     @property
     def world_size(self) -> int:
-        """Number of processes that train one model, or attack it, together, one for each device of each machine."""
+        """The number of processes that train or attack one model together, one for each device of each machine."""
         return self.devices * self.nodes

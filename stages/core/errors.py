@@ -2,4 +2,4 @@
 
 
 class InputError(Exception):
-    """Something that the user gave is wrong; the message says what, where, and what would be right."""
+    """The error that a user's input is wrong; the message says what, where, and what would be right."""

@@ -12,7 +12,7 @@ from stages.core.errors import InputError
 
 @contextmanager
 def replacing(target: Path, writer: str = "") -> Iterator[Path]:
-    """Give a temporary path beside `target`, renamed to it if the block succeeds and removed if not.
+    """Yield a temporary path beside `target`, renamed to it if the block succeeds and removed if not.
 
     Args:
         target: the file or folder to write; its parent is made, an older version is replaced.
@@ -38,7 +38,7 @@ def replacing(target: Path, writer: str = "") -> Iterator[Path]:
 
 @contextmanager
 def disk(target: Path) -> Iterator[None]:
-    """Say clearly that the disk is full, if it is while `target` is written.
+    """Replace the system's error, if the disk is full while `target` is written, by a clear one.
 
     Raises:
         InputError: the disk is full.
@@ -80,7 +80,7 @@ def require_space(folder: Path, size: int) -> None:
     """Check that a folder's disk has room for `size` bytes.
 
     Raises:
-        InputError: names the folder, the bytes needed and the bytes free.
+        InputError: there is no room; the message names the folder, the bytes needed and the bytes free.
     """
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
@@ -89,7 +89,7 @@ def require_space(folder: Path, size: int) -> None:
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Whether the error says that no space is left; HDF5 says it in its text alone."""
+    """Tell whether the error says that no space is left; HDF5 says it in its text alone."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
 
 

@@ -11,7 +11,7 @@ from stages.core.params import Count, Name, Parameters
 from stages.core.paths import CellPaths
 
 MODELS = ("baseline", "hardened")
-"""Of every cell."""
+"""Names of the models of every cell."""
 
 RESERVED = ("curves", "figures", "plots", "timings", "training")
 """Folders of metrics/, beside which each representation has one of its own."""
@@ -41,7 +41,7 @@ Folds = Annotated[list[Annotated[Count, Field(ge=1)]], Field(min_length=1), Afte
 
 
 class GridParams(Parameters):
-    """Lists, each with at least one entry, none twice: what stands there twice would count twice in means."""
+    """The lists of the grid, each with at least one entry, none twice: a repeated one would count twice in means."""
 
     representation: Representations
     architecture: Names
@@ -49,11 +49,11 @@ class GridParams(Parameters):
     attack: Names
 
     def cells(self, representation: str, architecture: str) -> list[CellPaths]:
-        """The cells of one representation and architecture, a fold each."""
+        """List the cells of one representation and architecture, one per fold."""
         return [CellPaths(representation, architecture, fold) for fold in self.fold]
 
     def pairs(self) -> Iterator[tuple[str, str]]:
-        """Every (representation, architecture)."""
+        """Iterate over all pairs (representation, architecture)."""
         return product(self.representation, self.architecture)
 
 
@@ -61,7 +61,7 @@ def attack_names() -> list[str]:
     """Read `grid.attack` alone.
 
     Raises:
-        InputError: names the rule and the value found.
+        InputError: the list is wrong; the message names the rule and the value found.
     """
     found: list[str] = params.validate("grid.attack", Names)
     return found

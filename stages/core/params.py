@@ -92,7 +92,7 @@ def read(section: str, schema: type[P]) -> P:
         schema: the class that the section configures.
 
     Raises:
-        InputError: names each wrong key, the rule and the value found.
+        InputError: the section is wrong; the message names each wrong key, the rule and the value found.
 
     Example:
         >>> read("attack", AttackParams).eps
@@ -138,7 +138,7 @@ def _problem(section: str, schema: Any, detail: ErrorDetails) -> str:
 
 
 def _fields(schema: Any, path: tuple[int | str, ...]) -> object:
-    """The fields of the class at a path of keys below a schema."""
+    """Find the fields of the class at a path of keys below a schema, or None."""
     for key in path:
         field = getattr(schema, "model_fields", {}).get(key)
         schema = field.annotation if field else None

@@ -9,7 +9,7 @@ AUDIO = RAW / "audio"
 REJECTED = RAW / "rejected.csv"
 TERMS = RAW / "terms.md"
 SOURCE = Path("data/source")
-"""Where a user's recordings may be put: the default of `dataset.source`."""
+"""Folder that a user's recordings may be put into: the default of `dataset.source`."""
 METRICS = Path("metrics")
 SUMMARY = METRICS / "summary.json"
 COMPARISON = METRICS / "comparison.json"
@@ -17,18 +17,18 @@ REPORT = METRICS / "report.html"
 TABLE = METRICS / "report.md"
 CURVES = METRICS / "curves"
 TIMINGS = METRICS / "timings"
-"""Seconds of each stage: no artifact, as they differ between equal runs."""
+"""Folder of the seconds that each stage took: no artifact, as they differ between equal runs."""
 FIGURES = METRICS / "figures"
 
 
 def features(representation: str) -> Path:
-    """The feature store of a representation."""
+    """Name the feature store of a representation."""
     return Path("data/features") / f"{representation}.h5"
 
 
 @dataclass(frozen=True)
 class CellPaths:
-    """One (representation, architecture, fold) of the grid."""
+    """One cell of the grid (representation, architecture, fold), with the names of its stages and files."""
 
     representation: str
     architecture: str
@@ -42,45 +42,45 @@ class CellPaths:
         return Path(self.representation) / self.architecture / f"fold{self.fold}"
 
     def stage(self, verb: str, *more: str) -> str:
-        """The DVC stage of this cell, such as `train@stft-resnet18-5`."""
+        """Name the DVC stage of this cell, such as `train@stft-resnet18-5`."""
         return f"{verb}@" + "-".join([self.representation, self.architecture, str(self.fold), *more])
 
     def writer(self, model: str) -> str:
-        """The DVC stage that writes the weights of `baseline` or `hardened`."""
+        """Name the DVC stage that writes the weights of `baseline` or `hardened`."""
         return self.stage({"baseline": "train", "hardened": "harden"}[model])
 
     def model(self, model: str) -> Path:
-        """Weights of `baseline` or `hardened`."""
+        """Name the file of the weights of `baseline` or `hardened`."""
         return Path("models") / self._folder / f"{model}.safetensors"
 
     def card(self, model: str) -> Path:
-        """Model card of `baseline` or `hardened`."""
+        """Name the model card of `baseline` or `hardened`."""
         return self.model(model).with_suffix(".md")
 
     def history(self, model: str) -> Path:
-        """Training history of `baseline` or `hardened`, a row an epoch."""
+        """Name the training history of `baseline` or `hardened`, which has one row per epoch."""
         return METRICS / "training" / self._folder / f"{model}.csv"
 
     def crafted(self) -> Path:
-        """The adversarial training set."""
+        """Name the store of the adversarial training set."""
         return Path("data/adversarial") / self._folder / "training.h5"
 
     def attack(self, model: str, attack: str) -> Path:
-        """The adversarial store of one attack on one model."""
+        """Name the adversarial store of one attack on one model."""
         return Path("data/adversarial") / self._folder / model / f"{attack}.h5"
 
     def metrics(self, model: str) -> Path:
-        """The metrics of `baseline` or `hardened`."""
+        """Name the file of the metrics of `baseline` or `hardened`."""
         return METRICS / self._folder / f"{model}.json"
 
     def plots(self, model: str) -> Path:
-        """Folder of the tables and pictures behind the metrics."""
+        """Name the folder of the tables and pictures behind the metrics."""
         return METRICS / "plots" / self._folder / model
 
     def assets(self, model: str) -> Path:
-        """Folder of the pictures and sounds that the report shows."""
+        """Name the folder of the pictures and sounds that the report shows."""
         return Path("data/report") / self._folder / model
 
     def metrics_copy(self, model: str) -> Path:
-        """The metrics once more, for the report: it cannot depend on files that lie between those that it writes."""
+        """Name the copy of the metrics for the report, which cannot depend on files between those that it writes."""
         return self.assets(model) / "metrics.json"

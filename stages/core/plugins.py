@@ -11,7 +11,12 @@ T = TypeVar("T")
 
 
 def names(package: str) -> list[str]:
-    """List the plug-ins of a package, such as `stages.attacks`: the names of its files, sorted; folders are none."""
+    """List the plug-ins of a package, such as `stages.attacks`: the names of its files, sorted, without folders.
+
+    Example:
+        >>> names("stages.defenses")
+        ['augment', 'fast', 'free', 'mart', 'none', 'pgd', 'trades']
+    """
     found = pkgutil.iter_modules(importlib.import_module(package).__path__)
     return sorted(module.name for module in found if not module.ispkg)
 
@@ -20,7 +25,7 @@ def module(package: str, name: str) -> ModuleType:
     """Import the plug-in `name` of a package.
 
     Raises:
-        InputError: there is none; the message lists those that there are.
+        InputError: there is no such plug-in; the message lists those that there are.
     """
     if name not in names(package):
         kind = package.rpartition(".")[2]

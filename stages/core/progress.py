@@ -19,16 +19,16 @@ def log(message: str) -> None:
 
 
 class Progress:
-    """Work done so far: a bar on a terminal, a line now and then in a log."""
+    """A count of the work done so far: a bar on a terminal, a line now and then in a log."""
 
     def __init__(self, what: str, total: int, unit: str = "clip", done: int = 0) -> None:
-        """Begin to count.
+        """Begin to count the work done.
 
         Args:
-            what: the work, such as "attack dwt_tonnetz resnet56 fold 5".
+            what: name of the work, such as "attack dwt_tonnetz resnet56 fold 5".
             total: number of units to do, >= 0.
-            unit: what one unit is.
-            done: units done before, by an earlier process.
+            unit: name of one unit.
+            done: number of units done before, by an earlier process.
         """
         self.what, self.total, self.unit = what, total, unit
         self.before = self.done = done
@@ -60,7 +60,7 @@ class Progress:
 
 
 def track(items: Iterable[T], *, what: str, total: int, unit: str = "clip") -> Iterator[T]:
-    """Pass the items on, counting them as done when the next one is asked for."""
+    """Yield the items, and count each as done when the next one is asked for."""
     counter = Progress(what, total, unit)
     for item in items:
         yield item

@@ -16,13 +16,13 @@ RECORDING = re.compile(r"(?P<fold>[1-5])-(?P<group>\d+)-[A-Z]\.(ogg|wav)")
 
 
 class ESC10(Recordings):
-    """Read from either layout."""
+    """ESC-10, read from either layout."""
 
     clips: ClassVar[int] = 2000
     publication: ClassVar[Publication | None] = esc50_layout.PUBLICATION
 
     def find(self, root: Path, seed: int) -> dict[Clip, Path]:
-        """The group is the Freesound recording."""
+        """Find the clips of either layout; the group is the Freesound recording."""
         rows = esc50_layout.table(root)
         found = _own_layout(root) if rows is None else esc50_layout.clips(rows[rows.esc10 == "True"])
         expected = "ESC-10: it holds neither meta/esc50.csv nor folders such as '001 - Dog bark' with files such as "

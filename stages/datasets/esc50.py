@@ -8,13 +8,13 @@ from stages.datasets.base.publications import Publication
 
 
 class ESC50(Recordings):
-    """Read from its published layout."""
+    """ESC-50, read from its published layout."""
 
     clips: ClassVar[int] = 2000
     publication: ClassVar[Publication | None] = esc50_layout.PUBLICATION
 
     def find(self, root: Path, seed: int) -> dict[Clip, Path]:
-        """Every row of `meta/esc50.csv`."""
+        """Find the clip of every row of `meta/esc50.csv`."""
         rows = esc50_layout.table(root)
         found = {} if rows is None else esc50_layout.clips(rows)
         require(found, str(root), "ESC-50: it holds no clips in meta/esc50.csv")

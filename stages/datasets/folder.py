@@ -13,22 +13,22 @@ from stages.core.progress import log
 from stages.datasets.base import Clip, Recordings, fold_making, tables
 
 SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"} | {".aif", ".opus", ".oga"}
-"""Of names that are taken for sound; one that libsndfile then cannot read is an error."""
+"""Suffixes of names that are taken for sound; a file that libsndfile then cannot read is an error."""
 
 
 class Folder(Recordings):
-    """Read from a local folder, or an archive of one.
+    """Recordings in a local folder, or in an archive of one.
 
-    Where a CSV file stands in it (or is itself the source) that table names the clips: the columns `path`, relative to
-    the table, and `label`, and where you have them `fold` (from 1) and `group` (the recording that a clip was cut
-    from). Where none does, the folders at the top are the classes, and all that is sound in them, however deep, is
-    their clips. Without folds they are made, by class and by whole groups; without groups every clip is its own.
+    If a CSV file stands in the folder (or is itself the source), that table names the clips. Its columns are `path`,
+    relative to the table, and `label`, and where you have them `fold` (from 1) and `group` (the recording that a clip
+    was cut from). If there is no such file, the folders at the top are the classes, and all sounds in them, however
+    deep, are their clips. Missing folds are made, by class and by whole groups. Without groups, every clip is its own.
     """
 
     folds: Annotated[Count, Field(ge=2, le=100)]
 
     def find(self, root: Path, seed: int) -> dict[Clip, Path]:
-        """The clips of the table, or of the folders."""
+        """Find the clips of the table, or of the folders."""
         table = _table(root)
         top = _top(root) if table is None else table.parent
         rows = _walk(root) if table is None else _read(table)
@@ -45,10 +45,10 @@ class Folder(Recordings):
 
 
 def _table(root: Path) -> Path | None:
-    """The source itself if it is a CSV file, or the one at its top.
+    """Find the table of clips: the source itself if it is a CSV file, or the one at its top; None if there is none.
 
     Raises:
-        InputError: there are several.
+        InputError: there are several CSV files.
     """
     if root.is_file():
         return root
@@ -61,7 +61,7 @@ def _table(root: Path) -> Path | None:
 
 
 def _top(root: Path) -> Path:
-    """Past the single folder that an archive often packs all others in, unless sounds lie in it themselves."""
+    """Go past the single folder that an archive often packs all others in, unless sounds lie directly in it."""
     inside = [path for path in root.iterdir() if not _is_hidden(path.name)]
     if len(inside) == 1 and inside[0].is_dir():
         deeper = [path for path in inside[0].iterdir() if not _is_hidden(path.name)]
@@ -71,7 +71,7 @@ def _top(root: Path) -> Path:
 
 
 def _is_sound(path: Path) -> bool:
-    """Whether it is taken for sound, by its name."""
+    """Tell whether a file is taken for sound, by its name."""
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
@@ -97,5 +97,5 @@ def _read(table: Path) -> pd.DataFrame:
 
 
 def _is_hidden(name: str) -> bool:
-    """Whether a file or folder of that name is one that systems keep to themselves."""
+    """Tell whether a file or folder of that name is one that systems keep to themselves."""
     return name.startswith(".") or name == "__MACOSX"

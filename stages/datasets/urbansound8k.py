@@ -8,7 +8,7 @@ from stages.datasets.base.publications import Publication
 
 
 class UrbanSound8K(Recordings):
-    """Read from its published layout: `metadata/UrbanSound8K.csv` and `audio/fold<k>/`."""
+    """UrbanSound8K, read from its published layout: `metadata/UrbanSound8K.csv` and `audio/fold<k>/`."""
 
     clips: ClassVar[int] = 8732
     publication: ClassVar[Publication | None] = Publication(
@@ -23,7 +23,7 @@ class UrbanSound8K(Recordings):
     )
 
     def find(self, root: Path, seed: int) -> dict[Clip, Path]:
-        """Every row of the table; the group is the Freesound recording that the clip was cut from."""
+        """Find the clip of every row of the table; the group is the Freesound recording that it was cut from."""
         tables = sorted(root.rglob("metadata/UrbanSound8K.csv"))
         found = _clips(tables[0]) if tables else {}
         require(found, str(root), "UrbanSound8K: it holds no clips in metadata/UrbanSound8K.csv")

@@ -7,8 +7,8 @@ from stages.training.batches import Batch, TrainingData
 
 
 class Augment(Defense):
-    """Adds nothing to the crafted clips that `harden.crafted_share` mixes into each batch."""
+    """The defense that adds nothing to the crafted clips that `harden.crafted_share` mixes into each batch."""
 
     def adversaries(self, network: nn.Module, batch: Batch, targets: Tensor, data: TrainingData) -> Tensor:
-        """The batch's images as they are."""
+        """Return the batch's images as they are."""
         return batch.images

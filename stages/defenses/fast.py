@@ -13,7 +13,7 @@ from stages.training.batches import Batch, TrainingData
 
 
 class Fast(Defense):
-    """One step towards the target from noise, a little longer than the budget, projected back into it."""
+    """A defense by one step towards the target from noise, a little longer than the budget, projected back into it."""
 
     single_step: ClassVar[bool] = True
 
@@ -21,6 +21,6 @@ class Fast(Defense):
     rel_stepsize: Annotated[Number, Field(gt=0, le=2)]
 
     def adversaries(self, network: nn.Module, batch: Batch, targets: Tensor, data: TrainingData) -> Tensor:
-        """Examples within `eps` of the images."""
+        """Make examples within `eps` of the images by a single step."""
         step = LinfDescent(steps=1, rel_stepsize=self.rel_stepsize)
         return descend(step, self.eps, network, random_start(self.eps, batch, data), batch, targets, data)

@@ -12,10 +12,10 @@ from stages.training.batches import Batch, TrainingData
 
 
 class Free(Defense):
-    """Each batch is trained on `replays` times; in between, its perturbations climb the loss by `eps`, untargeted.
+    """The defense by replays: between those of a batch, its perturbations climb the loss by `eps`, untargeted.
 
-    They begin at nothing, where the paper goes on with those of the batch before: a killed run is then taken up
-    exactly, and a clip's perturbation is its own.
+    Each batch is trained on `replays` times. The perturbations begin at zero, where the paper goes on with those of the
+    batch before: so a killed run is resumed exactly, and a clip's perturbation is its own.
     """
 
     single_step: ClassVar[bool] = True
@@ -27,11 +27,11 @@ class Free(Defense):
 
     @property
     def steps_per_batch(self) -> int:
-        """Times that each batch is trained on: the parameter `replays`."""
+        """The number of times that each batch is trained on: the parameter `replays`."""
         return self.replays
 
     def adversaries(self, network: nn.Module, batch: Batch, targets: Tensor, data: TrainingData) -> Tensor:
-        """The images as perturbed so far; the backward pass through them perturbs them further."""
+        """Return the images as perturbed so far; the backward pass through them perturbs them further."""
         if batch.replay == 0:
             self._perturbations.update({int(clip): torch.zeros_like(batch.images[0]) for clip in batch.indices})
         perturbed = batch.images + torch.stack([self._perturbations[int(clip)] for clip in batch.indices])

@@ -13,11 +13,11 @@ from stages.training.batches import Batch
 from stages.training.objectives import cross_entropy
 
 LEAST = 1e-6
-"""What is left to the other classes, below which its logarithm is not followed."""
+"""Least probability left to the other classes, below which the logarithm is not followed."""
 
 
 class MART(PGDTraining):
-    """Boosted cross-entropy of the adversaries + weight * KL(p(clean) || p(adversary)) * (1 - p(clean, label)).
+    """The loss: boosted cross-entropy of adversaries + weight * KL(p(clean) || p(adversary)) * (1 - p(clean, label)).
 
     The boost is -log(1 - p(adversary, k)) of the likeliest wrong class k.
     """
@@ -27,7 +27,7 @@ class MART(PGDTraining):
     def loss(
         self, model: nn.Module, adversarial: Tensor, batch: Batch, label_smoothing: float
     ) -> tuple[Tensor, Tensor]:
-        """The terms' sum, and the logits of the adversaries."""
+        """Compute the sum of the terms, and the logits of the adversaries."""
         _, clean_logits = cross_entropy(model, batch.images, batch, label_smoothing)
         adversarial_loss, logits = cross_entropy(model, adversarial, batch, label_smoothing)
         clean, attacked = clean_logits.float().log_softmax(1), logits.float().log_softmax(1)

@@ -9,11 +9,14 @@ from stages.training.batches import Batch, TrainingData
 
 
 class Control(Defense):
-    """Trains on the clips as they are. No epoch is robust: the best one under attack would be a weak one by chance."""
+    """The control, which trains on the clips as they are; its epoch is chosen by clean accuracy.
+
+    No epoch is robust: the best one under attack would be a weak one by chance.
+    """
 
     takes_crafted: ClassVar[bool] = False
     hardens: ClassVar[bool] = False
 
     def adversaries(self, network: nn.Module, batch: Batch, targets: Tensor, data: TrainingData) -> Tensor:
-        """The batch's images as they are."""
+        """Return the batch's images as they are."""
         return batch.images

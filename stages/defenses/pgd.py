@@ -4,4 +4,4 @@ from stages.defenses.base.pgd_training import PGDTraining
 
 
 class PGD(PGDTraining):
-    """Cross-entropy of the adversaries."""
+    """The defense by the cross-entropy of the adversaries."""

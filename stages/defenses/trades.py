@@ -13,10 +13,10 @@ from stages.training.objectives import cross_entropy
 
 
 class TRADES(PGDTraining):
-    """Cross-entropy of the clean clips + beta KL(p(clean) || p(adversary)).
+    """The loss: cross-entropy of the clean clips + beta KL(p(clean) || p(adversary)).
 
-    The adversary descends towards a wrong class, as those that robustness is measured with; the paper's climbs the
-    divergence.
+    The adversary descends towards a wrong class, like the attacks that measure robustness; the paper's adversary climbs
+    the divergence.
     """
 
     beta: Annotated[Number, Field(ge=0, le=100)]
@@ -24,7 +24,7 @@ class TRADES(PGDTraining):
     def loss(
         self, model: nn.Module, adversarial: Tensor, batch: Batch, label_smoothing: float
     ) -> tuple[Tensor, Tensor]:
-        """The two terms' sum, and the logits of the adversaries."""
+        """Compute the sum of the two terms, and the logits of the adversaries."""
         clean_loss, clean = cross_entropy(model, batch.images, batch, label_smoothing)
         _, logits = cross_entropy(model, adversarial, batch, label_smoothing)
         divergence = functional.kl_div(

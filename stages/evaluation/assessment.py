@@ -22,45 +22,45 @@ from stages.stores.adversarial import Adversarial
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A model of a cell, what attacks made of its test clips, and the metrics."""
+    """An evaluated model of a cell, with the attacks on its test clips, and the metrics."""
 
     cell: Cell
     model: str
-    """`baseline` or `hardened`."""
+    """Name of the model: `baseline` or `hardened`."""
     victim: Victim
     inputs: AttackInputs
     """The test clips."""
     attacks: Mapping[str, StoredAttack]
-    """By name: what each found on this model."""
+    """Attacks on this model, with what they found, by name."""
     baseline: Stores
-    """What each attack found on the baseline of the cell; nothing where this is the baseline."""
+    """Adversarial stores of the cell's baseline, by attack; empty where this model is the baseline."""
     eps: float
     predicted: Integers
-    """The classes that the model takes the clean clips for, shape (N,)."""
+    """Classes that the model takes the clean clips for, shape (N,)."""
     sonified: Sonified
     sample_rate: int
-    """Of the sounds, in Hz."""
+    """Sample rate of the sounds, in Hz."""
     metrics: Mapping[str, Any]
 
     @property
     def stores(self) -> Stores:
-        """What each attack found on this model."""
+        """The adversarial stores of this model, by attack."""
         return {name: each.store for name, each in self.attacks.items()}
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
+        """The names of the classes."""
         return self.cell.features.classes
 
 
 @dataclass(frozen=True)
 class EvaluationParams:
-    """What an evaluation needs of params.yaml."""
+    """The settings that an evaluation takes from params.yaml."""
 
     attacks: list[str]
-    """Names."""
+    """Names of the attacks."""
     eps: float
-    """The budget that rates are told for."""
+    """Budget that the rates are reported for."""
     representation: Representation
     audio: AudioParams
 
@@ -69,9 +69,9 @@ def evaluate(cell: Cell, model: str, settings: EvaluationParams) -> Evaluation:
     """Measure one model of a cell.
 
     Args:
-        cell: its test clips, models and adversarial stores are read.
+        cell: the cell; its test clips, models and adversarial stores are read.
         model: `baseline` or `hardened`.
-        settings: which attacks, the budget, and how the clips are read.
+        settings: the attacks, the budget, and how the clips are read.
 
     Raises:
         InputError: a file is missing, damaged, or made of something else.
@@ -116,12 +116,12 @@ def evaluate(cell: Cell, model: str, settings: EvaluationParams) -> Evaluation:
 
 
 def clean(inputs: AttackInputs) -> dict[str, float]:
-    """Tell the accuracy with its interval."""
+    """Compute the accuracy on clean clips, with its interval."""
     return {"clips": len(inputs), **rates.rate("accuracy", inputs.eligible.numpy())}
 
 
 def adaptive(found: Stores, inputs: AttackInputs, eps: float, seed: int) -> dict[str, dict[str, float]]:
-    """Tell the metrics of each attack, and of the cheapest example of all in each norm."""
+    """Compute the metrics of each attack, and of the cheapest example of all attacks in each norm."""
     correct = inputs.eligible.numpy()
     metrics = {
         name: rates.fooling(store.cost, correct, store.eligible, eps, seed) | effort(store)
@@ -133,7 +133,7 @@ def adaptive(found: Stores, inputs: AttackInputs, eps: float, seed: int) -> dict
 
 
 def effort(store: Adversarial) -> dict[str, float]:
-    """Tell what an attack took: queries a clip, and how its tuning ended, if it was tuned."""
+    """Compute the effort of an attack: queries per clip, and how its tuning ended, if it was tuned."""
     taken = {"queries": round(float(store.queries[store.eligible].mean()), 1)} if store.eligible.any() else {}
     if not store.attributes["tuning_clips"]:
         return taken
@@ -141,7 +141,7 @@ def effort(store: Adversarial) -> dict[str, float]:
 
 
 def untargeted(victim: Victim, found: Stores, inputs: AttackInputs, eps: float) -> dict[str, float]:
-    """Tell how many leave their class within the budget, in L-infinity, by descents and by any attack."""
+    """Compute the share of clips that descents or any attack move out of their class within the L-infinity budget."""
     moved = diagnostics.moved(victim, inputs.eligible_only(), eps)
     moved |= checks.worst(found, "size_linf")[inputs.eligible.numpy()] <= eps
     return rates.rate("error_rate", moved)
@@ -166,7 +166,7 @@ def transferred(
 def sonify(
     representation: Representation, audio: AudioParams, victim: Victim, found: Stores, inputs: AttackInputs
 ) -> Sonified:
-    """Render the cheapest example, in L-infinity, of some of the fooled clips, and judge what becomes of it."""
+    """Render the cheapest example, in L-infinity, of some of the fooled clips as sounds, and judge the sounds."""
     sizes = checks.worst(found, "size_linf")
     rows = sonification.chosen(np.flatnonzero(np.isfinite(sizes)))
     attacks = [_cheapest(found, row) for row in rows]
@@ -178,14 +178,14 @@ def sonify(
 
 
 def _cheapest(found: Stores, row: int) -> str:
-    """The attack that fooled a clip with the smallest size in L-infinity."""
+    """Find the attack that fooled a clip with the smallest size in L-infinity."""
     return min((name for name in found if found[name].success[row]), key=lambda name: float(found[name].size_linf[row]))
 
 
 def check_figures(
     cell: Cell, victim: Victim, inputs: AttackInputs, found: Stores, kinds: Mapping[str, Attack], eps: float
 ) -> dict[str, float]:
-    """Measure the figure of every check that there is something to measure for."""
+    """Measure the figure of every check that has something to measure."""
     verdicts = {name: predictions(victim, store.adversarial[store.success]) for name, store in found.items()}
     black_box = [name for name, kind in kinds.items() if kind.access == "black_box"]
     single_step = [name for name, kind in kinds.items() if kind.iterations == 1]
@@ -214,5 +214,5 @@ def check_figures(
 
 
 def most_iterations(kinds: Iterable[Attack]) -> int:
-    """Find the most steps of the attacks that descend in L-infinity, as they were run; one where there is none."""
+    """Find the most steps of the attacks that descend in L-infinity, as they were run; 1 where there is none."""
     return max((kind.iterations for kind in kinds if kind.norm == "linf"), default=1)

@@ -20,16 +20,16 @@ SIZES = {"worst_linf": "size_linf", "worst_l2": "size_l2"}
 
 @dataclass(frozen=True)
 class Rule:
-    """What must hold."""
+    """The rule of a check: a claim, and the limits that its figure must keep."""
 
     claim: str
     figure: str
-    """What is measured."""
+    """Description of the figure that is measured."""
     least: float = -np.inf
     most: float = np.inf
 
     def holds(self, figure: float) -> bool:
-        """Whether the figure keeps the limits."""
+        """Tell whether the figure keeps the limits."""
         return self.least <= figure <= self.most
 
     @property
@@ -94,17 +94,17 @@ RULES = {
 
 
 def judge(figures: Mapping[str, float]) -> dict[str, int]:
-    """Each check with a figure, 1 where it holds, and `passed`."""
+    """Judge each check that has a figure: 1 where it holds; `passed` is 1 where all hold."""
     found = {name: int(rule.holds(figures[name])) for name, rule in RULES.items() if name in figures}
     return found | {"passed": int(all(found.values()))}
 
 
 def of_stores(found: Stores, verdicts: Mapping[str, Integers]) -> dict[str, float]:
-    """Figures of what is stored.
+    """Compute the figures of the checks on the stores.
 
     Args:
         found: adversarial stores of one victim, by attack.
-        verdicts: the victim's own on their successful examples, by attack.
+        verdicts: the victim's own verdicts on the successful examples, by attack.
     """
     return {
         "bounds_kept": max(_excess(store.adversarial) for store in found.values()),
@@ -114,12 +114,12 @@ def of_stores(found: Stores, verdicts: Mapping[str, Integers]) -> dict[str, floa
 
 
 def of_attacks(found: Stores, single_step: Iterable[str], black_box: Iterable[str], eps: float) -> dict[str, float]:
-    """Figures of the attacks beside each other; those that there are attacks for.
+    """Compare the attacks with each other: compute the figures that there are attacks for.
 
     Args:
         found: adversarial stores of one victim, by attack.
         single_step: names of the white-box attacks of one step.
-        black_box: names of those that see no gradient.
+        black_box: names of the attacks that see no gradient.
         eps: the budget.
     """
     white = {name: store for name, store in found.items() if name not in set(black_box)}
@@ -139,13 +139,13 @@ def of_attacks(found: Stores, single_step: Iterable[str], black_box: Iterable[st
 def transfer_lead(
     found: Stores, transferred: Mapping[str, Mapping[str, float]], norms: Mapping[str, str], eps: float
 ) -> float:
-    """Largest fooling rate of replayed examples, less that of all attacks on the model itself in the same norm.
+    """Compute the largest lead, in fooling rate, of replayed examples over all attacks on the model in the same norm.
 
     Args:
         found: adversarial stores of one victim, by attack.
-        transferred: metrics of the examples replayed on it, by attack.
-        norms: of the attacks that were replayed.
-        eps: the budget of both.
+        transferred: metrics of the examples replayed on the victim, by attack.
+        norms: norms of the attacks that were replayed.
+        eps: the budget of the attacks and of the replays.
     """
     return max(
         metrics["fooling_rate"] - float(_fooled(found, f"size_{norms[name]}", eps).mean())
@@ -154,34 +154,34 @@ def transfer_lead(
 
 
 def ineligible(found: Stores, correct: Flags) -> int:
-    """Number of clips that some attack was made on though the model gets them wrong, or left out though it does not.
+    """Count the clips that some attack was made on though the model gets them wrong, or left out though it does not.
 
     Args:
         found: adversarial stores of one victim, by attack.
-        correct: clips that it classifies correctly, shape (N,).
+        correct: clips that the victim classifies correctly, shape (N,).
     """
     return int(np.any([store.eligible != correct for store in found.values()], axis=0).sum())
 
 
 def leaked(test: Strings, others: Strings) -> int:
-    """Number of test clips whose recording is among the others, by group."""
+    """Count the test clips whose recording is among the others, by group."""
     return int(np.isin(test, others).sum())
 
 
 def eligible(found: Stores) -> Flags:
-    """The clips that were attacked, shape (N,): the same in every store of a victim."""
+    """Find the clips that were attacked, shape (N,), bool: the same in every store of a victim."""
     return next(iter(found.values())).eligible
 
 
 def worst(found: Stores, size: str) -> Images:
-    """Per clip the smallest size over the successful examples of every attack, infinite where there is none."""
+    """Find per clip the smallest size over the successful examples of every attack; infinite where there is none."""
     sizes = [np.where(store.success, getattr(store, size), np.inf) for store in found.values()]
     smallest: Images = np.min(sizes, axis=0).astype(np.float32)
     return smallest
 
 
 def _alone(challengers: Stores, champions: Stores, eps: float) -> float:
-    """Share of the clips that challengers fool and champions do not: in the worse norm, within the budget or at all."""
+    """Compute the largest share of clips that challengers alone fool, over the norms, within the budget or at all."""
     if not eligible(champions).any():
         return 0.0
     cases = [(size, budget) for size in SIZES.values() for budget in (eps, np.inf)]
@@ -189,7 +189,7 @@ def _alone(challengers: Stores, champions: Stores, eps: float) -> float:
 
 
 def _fooled(found: Stores, size: str, budget: float) -> Flags:
-    """Which of the eligible clips some attack fools within the budget."""
+    """Tell which of the eligible clips some attack fools within the budget."""
     sizes = worst(found, size)[eligible(found)]
     return np.isfinite(sizes) & (sizes <= budget)
 

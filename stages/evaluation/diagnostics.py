@@ -15,23 +15,23 @@ from stages.core.arrays import Flags, Floats
 from stages.models.victim import Victim
 
 STEPS = 20
-"""At growing budgets, and the fewest near the budget reported."""
+"""Number of steps at growing budgets, and the fewest near the budget reported."""
 FINE_REL_STEPSIZE = 0.05
-"""Of a step at growing budgets, as a share of them: larger ones jump across the whole range."""
+"""Size of a step at growing budgets, as a share of the budget: larger steps jump across the whole range."""
 LENGTH = 3.0
-"""Of all steps together near the budget reported, as a multiple of it."""
+"""Length of all steps together near the budget reported, as a multiple of the budget."""
 NEAREST, NEAREST_SHARE = 8, 0.1
-"""Clips sought again: those that lie closest beyond the budget, so many or that share of all. A fixed number of them
-would be too small a share of a large test fold for the check ever to fail."""
+"""Clips attacked again: those that lie closest beyond the budget, this many or this share of all, the larger of both.
+A fixed number would be too small a share of a large test fold for the check ever to fail."""
 SUBSAMPLE = 8
-"""Clips that growing budgets are tried on."""
+"""Number of clips that growing budgets are tried on."""
 GROWTH = (1.0, 2.0, 4.0, 8.0, np.inf)
 """Budgets tried, as multiples of the one reported."""
 LIVE_SHARE = 0.1
-"""Of the bins that must have a gradient."""
+"""Share of the bins that must have a gradient."""
 
 Start = Callable[[AttackInputs, Tensor], Tensor]
-"""Where a descent in a budget begins."""
+"""Function of a batch and a budget: the points where a descent begins."""
 
 
 def of_model(victim: Victim, images: Tensor) -> dict[str, float]:
@@ -44,14 +44,14 @@ def of_model(victim: Victim, images: Tensor) -> dict[str, float]:
 
 
 def saturated(logits: Tensor) -> float:
-    """Count the clips, as a share, whose largest probability is 1 in float32; all, if the logits are probabilities."""
+    """Compute the share of clips whose largest probability is 1 in float32; 1 if the logits are probabilities."""
     if bool((logits >= 0).all()) and torch.allclose(logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-4):
         return 1.0
     return float((logits.float().softmax(1).amax(1) == 1).float().mean())
 
 
 def of_gradients(victim: Victim, inputs: AttackInputs) -> dict[str, float]:
-    """Count the clips, as a share, whose gradient is finite, and not zero in enough bins."""
+    """Compute the share of clips whose gradient is finite, and not zero in enough bins."""
     chosen = inputs.subsample(SUBSAMPLE).to(victim.device)
     images = chosen.images.requires_grad_()
     loss = functional.cross_entropy(victim.model(images), chosen.targets, reduction="sum")
@@ -62,9 +62,9 @@ def of_gradients(victim: Victim, inputs: AttackInputs) -> dict[str, float]:
 
 
 def of_steps(victim: Victim, inputs: AttackInputs, eps: float) -> dict[str, float]:
-    """Count the clips, as a share, that one step fools within the budget and many steps, from the clip, do not.
+    """Compute the share of clips that one step fools within the budget and many steps, from the clip, do not.
 
-    The stores cannot tell: an iterative attack begins with what one step found.
+    The stores cannot tell this share: an iterative attack begins with the example of one step.
     """
     one, many = (
         _Descent(victim, steps, length / steps).fooled(inputs, eps) for steps, length in ((1, 1.0), (STEPS, LENGTH))
@@ -73,12 +73,12 @@ def of_steps(victim: Victim, inputs: AttackInputs, eps: float) -> dict[str, floa
 
 
 def of_effort(victim: Victim, inputs: AttackInputs, sizes: Floats, eps: float, steps: int) -> dict[str, float]:
-    """Count the clips, as a share, that more steps, from the clip and from a random start, fool within the budget anew.
+    """Compute the share of clips that more steps, from the clip or from a random start, newly fool within the budget.
 
     Args:
         victim: the model that is to be fooled.
         inputs: all clips that are eligible.
-        sizes: the smallest known in L-infinity for each of them, infinite where there is none.
+        sizes: smallest size known in L-infinity for each clip, infinite where there is none.
         eps: the budget, in L-infinity.
         steps: number of steps, more than the attacks took; `STEPS` if it is less.
     """
@@ -108,7 +108,7 @@ def moved(victim: Victim, inputs: AttackInputs, eps: float) -> Flags:
 
 
 def largest_fall(found: Iterable[float]) -> float:
-    """Measure by how much a series falls, at most, below what it reached before."""
+    """Measure by how much a series falls, at most, below a value that it reached before."""
     values = np.array(list(found))
     return float((np.maximum.accumulate(values) - values).max())
 
@@ -131,18 +131,18 @@ def _from_noise(batch: AttackInputs, budget: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Descent:
-    """All steps of a descent, for all clips, judged in float32."""
+    """A descent that takes all steps for all clips, judged in float32."""
 
     victim: Victim
     steps: int
     rel_stepsize: float
 
     def fooled(self, inputs: AttackInputs, eps: float, start: Start = _from_clip) -> Tensor:
-        """Which clips reach their target, shape (N,)."""
+        """Tell which clips reach their target, shape (N,), bool."""
         return self._verdicts(inputs, eps, _towards_targets, start) == inputs.targets
 
     def fled(self, inputs: AttackInputs, eps: float) -> Tensor:
-        """Which clips leave their class, shape (N,)."""
+        """Tell which clips leave their class, shape (N,), bool."""
         return self._verdicts(inputs, eps, _away_from_labels, _from_clip) != inputs.labels
 
     def _verdicts(self, inputs: AttackInputs, eps: float, goal: Callable[[AttackInputs], Goal], start: Start) -> Tensor:

@@ -14,14 +14,20 @@ Z_95 = 1.959963984540054
 """Quantile of the normal distribution for a two-sided interval of 95 %."""
 
 RESAMPLES = 2000
-"""Of a bootstrap."""
+"""Number of samples that a bootstrap draws."""
 
 COST_QUANTILES = {"cost_median": 0.5, "eps90": 0.9}
 """Costs reported, and the share of the clips that each of them fools."""
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a rate of `hits` in `count` > 0 (Wilson 1927)."""
+    """Compute Wilson's 95 % interval of a rate of `hits` in `count` > 0 (Wilson 1927).
+
+    Example:
+        >>> low, high = wilson(8, 100)
+        >>> print(f"{low:.3f} to {high:.3f}")
+        0.041 to 0.150
+    """
     rate, spread = hits / count, Z_95**2 / count
     centre = (rate + spread / 2) / (1 + spread)
     half = Z_95 * sqrt(rate * (1 - rate) / count + Z_95**2 / (4 * count**2)) / (1 + spread)
@@ -30,7 +36,7 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
 
 
 def rate(name: str, hits: Flags) -> dict[str, float]:
-    """The share of hits under `name`, with its interval; nothing of nothing."""
+    """Compute the share of hits, under the key `name`, with its interval; no key at all if there are no clips."""
     if not len(hits):
         return {}
     low, high = wilson(int(hits.sum()), len(hits))
@@ -38,17 +44,19 @@ def rate(name: str, hits: Flags) -> dict[str, float]:
 
 
 def quantile(costs: Floats, share: float) -> float:
-    """Smallest cost that at least a share of the clips does not exceed; infinite costs are failures."""
+    """Find the smallest cost that at least a share of the clips does not exceed; infinite costs are failures."""
     return float(np.quantile(costs, share, method="inverted_cdf"))
 
 
 def bootstrap(costs: Floats, share: float, seed: int) -> tuple[float, float]:
-    """95 % interval of a quantile of the costs, by the percentile bootstrap (Efron 1979); infinite where costs are.
+    """Compute a 95 % interval of a quantile of the costs by the percentile bootstrap (Efron 1979).
+
+    An end of the interval is infinite where costs are.
 
     Args:
-        costs: shape (N,), N > 0.
-        share: of the quantile.
-        seed: draws the samples: the same for the same seed, share and N.
+        costs: costs of the clips, shape (N,), N > 0.
+        share: share of the clips that the quantile stands for.
+        seed: seed of the samples: they are the same for the same seed, share and N.
     """
     draws = seeding.generator(seed, "bootstrap", len(costs)).integers(0, len(costs), (RESAMPLES, len(costs)))
     resampled = np.quantile(costs[draws], share, axis=1, method="inverted_cdf")
@@ -56,7 +64,7 @@ def bootstrap(costs: Floats, share: float, seed: int) -> tuple[float, float]:
 
 
 def cost_quantiles(costs: Floats, seed: int) -> dict[str, float]:
-    """Median cost and eps90 with their intervals; a key is left out where its number is infinite."""
+    """Compute median cost and eps90 with their intervals; a key is left out where its number is infinite."""
     found: dict[str, float] = {}
     for name, share in COST_QUANTILES.items():
         low, high = bootstrap(costs, share, seed)
@@ -65,14 +73,14 @@ def cost_quantiles(costs: Floats, seed: int) -> dict[str, float]:
 
 
 def fooling(costs: Floats, correct: Flags, eligible: Flags, eps: float, seed: int) -> dict[str, float]:
-    """The metrics of one attack; a key is left out where there is no number.
+    """Compute the metrics of one attack; a key is left out where there is no number.
 
     Args:
-        costs: shape (N,); infinite where the attack fails.
+        costs: costs of the clips, shape (N,); infinite where the attack fails.
         correct: clips that the victim classifies correctly, shape (N,).
         eligible: clips that were attacked, shape (N,).
         eps: the budget, in the norm of the costs.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
     """
     within = eligible & (costs <= eps)
     found = {"robust_accuracy": float((correct & ~within).mean()), "eligible": int(eligible.sum())}
@@ -84,7 +92,7 @@ def fooling(costs: Floats, correct: Flags, eligible: Flags, eps: float, seed: in
 
 
 def curves(costs: Mapping[str, Floats], eligible: Flags) -> pd.DataFrame:
-    """Share of the eligible clips fooled within each budget, NaN if none is eligible; a column an attack."""
+    """Tabulate the share of eligible clips fooled within each budget, NaN if none is eligible; a column per attack."""
     budgets = np.geomspace(0.001, 1, 49)
     found = {name: [_within(cost[eligible], budget) for budget in budgets] for name, cost in costs.items()}
     return pd.DataFrame({"budget": budgets, **found})
@@ -95,13 +103,13 @@ def _within(costs: Floats, budget: float) -> float:
 
 
 def class_targets(costs: Floats, eligible: Flags, labels: Strings, targets: Strings, eps: float) -> pd.DataFrame:
-    """A row for each pair of classes: `source`, `target`, `clips`, `fooling_rate`, `ceiling`, `cost_median`.
+    """Tabulate each pair of classes: `source`, `target`, `clips`, `fooling_rate`, `ceiling`, `cost_median`.
 
     Args:
-        costs: shape (N,); infinite where the attack fails.
+        costs: costs of the clips, shape (N,); infinite where the attack fails.
         eligible: clips that were attacked, shape (N,).
-        labels: their classes, shape (N,).
-        targets: the classes asked for, shape (N,).
+        labels: classes of the clips, shape (N,).
+        targets: classes that the attack aimed at, shape (N,).
         eps: the budget of `fooling_rate`.
     """
     table = pd.DataFrame({"source": labels, "target": targets, "cost": costs})[eligible]
@@ -121,7 +129,7 @@ def class_targets(costs: Floats, eligible: Flags, labels: Strings, targets: Stri
 
 
 def over_folds(values: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of the mean of at least two values, one a fold, by Student's t distribution."""
+    """Compute a 95 % interval of the mean of at least two values, one per fold, by Student's t distribution."""
     spread = float(np.std(values, ddof=1)) / sqrt(len(values))
     half = float(special.stdtrit(len(values) - 1, 0.975)) * spread
     mean = float(np.mean(values))

@@ -9,14 +9,14 @@ from stages.core import files
 from stages.core.errors import InputError
 
 Metrics = dict[str, Any]
-"""Nested mappings of numbers."""
+"""Metrics: nested mappings of numbers."""
 
 
 def read(path: Path) -> Metrics:
-    """The metrics of a file.
+    """Read the metrics of a file.
 
     Raises:
-        InputError: it is missing or damaged.
+        InputError: the file is missing or damaged.
     """
     try:
         found: Metrics = json.loads(path.read_text(encoding="utf-8"))

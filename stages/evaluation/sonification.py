@@ -13,7 +13,7 @@ from stages.evaluation import rates
 from stages.representations.base import Image, Representation
 
 MOST = 16
-"""Clips rendered, at most: about half a second each."""
+"""Largest number of clips rendered: each takes about half a second."""
 
 PARTS = ("clean", "adversarial", "difference")
 
@@ -23,22 +23,22 @@ PEAK = 0.99
 
 @dataclass(frozen=True)
 class Rendering:
-    """A clip before and after, as sounds."""
+    """The sounds of a clip before and after an attack."""
 
     clean: Waveform
     adversarial: Waveform
     image: Image
-    """The feature of the adversarial sound."""
+    """Feature of the adversarial sound."""
     mismatch: float
-    """Of the adversarial image with it, by the representation."""
+    """Mismatch between the adversarial image and the feature of its sound, as the representation measures it."""
 
     @property
     def snr_db(self) -> float:
-        """Power of the clip over that of the difference, in dB; infinite where there is no difference."""
+        """The power of the clip over the power of the difference, in dB; infinite where there is no difference."""
         return signal_to_noise(self.clean, self.adversarial - self.clean)
 
     def sounds(self) -> dict[str, Waveform]:
-        """Bring clip, adversarial version and difference to one scale."""
+        """Bring the clip, its adversarial version and their difference to one scale."""
         every = (self.clean, self.adversarial, self.adversarial - self.clean)
         loudest = max(float(np.abs(sound).max()) for sound in every)
         scale = np.float32(PEAK / max(loudest, PEAK))
@@ -60,7 +60,7 @@ def chosen(fooled: Integers) -> Integers:
 
 
 def evenly_spaced(count: int, most: int) -> list[int]:
-    """Choose at most so many of the numbers below `count`."""
+    """Choose at most `most` of the numbers below `count`, evenly spaced."""
     found: list[int] = np.linspace(0, count - 1, min(most, count)).astype(int).tolist()
     return found
 
@@ -72,9 +72,9 @@ def renderings(
 
     Args:
         transform: the representation of the images.
-        sound: how the clips are read.
-        clips: paths relative to data/raw.
-        images: shape (height, width) each, in [0, 1].
+        sound: settings by which the clips are read.
+        clips: paths of the clips, relative to data/raw.
+        images: adversarial images, of shape (height, width) each, in [0, 1].
     """
     for clip, image in zip(clips, images, strict=True):
         waveform = decoding.load(paths.RAW / clip, sound)
@@ -85,19 +85,19 @@ def renderings(
 
 @dataclass(frozen=True)
 class Sonified:
-    """N fooled clips as sounds, and what the model makes of them."""
+    """N fooled clips as sounds, and the model's verdicts on them."""
 
     attacks: list[str]
-    """That found each example."""
+    """Names of the attacks that found the examples."""
     renderings: list[Rendering]
     verdicts: Integers
-    """On the features of the adversarial sounds, shape (N,)."""
+    """Verdicts on the features of the adversarial sounds, shape (N,)."""
     clips: Strings
     labels: Integers
     targets: Integers
 
     def metrics(self) -> dict[str, float]:
-        """Count the sounds, and tell the share that still reaches the target, and medians of SNR and mismatch."""
+        """Count the sounds; compute the share that still reaches its target, and the medians of SNR and mismatch."""
         values = {"clips": len(self.clips), **rates.rate("survival_rate", self.verdicts == self.targets)}
         measured = {
             "snr_db_median": [ratio for each in self.renderings if np.isfinite(ratio := each.snr_db)],

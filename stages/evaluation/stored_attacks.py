@@ -18,7 +18,7 @@ from stages.stores.adversarial import Adversarial, read_adversarial
 
 @dataclass(frozen=True)
 class StoredAttack:
-    """What one attack found, and the attack as it was run."""
+    """An adversarial store, and the attack that made it, as it was run."""
 
     store: Adversarial
     attack: Attack
@@ -27,14 +27,14 @@ class StoredAttack:
 def read_attacks(
     cell: CellPaths, model: str, names: Sequence[str], inputs: AttackInputs, eps: float
 ) -> dict[str, StoredAttack]:
-    """Read what attacks found on one model of a cell.
+    """Read the adversarial stores of attacks on one model of a cell, and restore the attacks.
 
     Args:
-        cell: names the files.
+        cell: the cell, which names the files.
         model: `baseline` or `hardened`.
-        names: of the attacks.
+        names: names of the attacks.
         inputs: the test clips.
-        eps: the budget that they must have been run for.
+        eps: the budget that the attacks must have been run for.
 
     Raises:
         InputError: a store is missing or damaged, or is of other clips, targets or parameters.
@@ -51,10 +51,10 @@ def _read(cell: CellPaths, model: str, name: str, inputs: AttackInputs, eps: flo
 
 
 def require_inputs(store: Adversarial, inputs: AttackInputs, path: Path, stage: str) -> None:
-    """Check that a store holds certain clips.
+    """Check that a store holds the clips, labels, targets and features of the inputs.
 
     Raises:
-        InputError: names the file, what differs, and the stage to run again.
+        InputError: the store holds others; the message names the file, what differs, and the stage to run again.
     """
     pairs: dict[str, tuple[Array, Array]] = {
         "clips": (store.clip, inputs.clips),

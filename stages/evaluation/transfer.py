@@ -50,7 +50,7 @@ def transfer_matrix(grid: GridParams, compute: ComputeParams) -> pd.DataFrame:
 
 
 def _replays(cells: Sequence[CellPaths], attacks: Sequence[str], compute: ComputeParams) -> Iterator[dict[str, object]]:
-    """The rows of some cells with the same representation and fold."""
+    """Yield the rows of some cells with the same representation and fold."""
     found = {(cell, model): _read(cell, model, attacks) for cell in cells for model in MODELS}
     for (cell, model), own in found.items():
         victim = Victim(checkpoints.read_any(cell.model(model), cell.writer(model)), compute)
@@ -80,8 +80,8 @@ def replayed(victim: Victim, source: Mapping[str, Adversarial], eligible: Flags)
     """Show a model the cheapest examples, in L-infinity, that fooled another one.
 
     Args:
-        victim: the model that they are shown to.
-        source: what each attack found on the other model.
+        victim: the model that the examples are shown to.
+        source: adversarial stores of the other model, by attack.
         eligible: clips that the victim gets right, shape (N,).
 
     Returns:

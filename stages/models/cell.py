@@ -30,7 +30,7 @@ class Cell:
 
     @property
     def card(self) -> Card:
-        """What the cell's models are for."""
+        """The card of the cell's models."""
         return checkpoints.card(self.paths.architecture, self.features)
 
     def model(self, name: str) -> nn.Module:
@@ -46,11 +46,11 @@ class Cell:
         return build(self.paths.architecture, self.features.shape, len(self.features.classes))
 
     def victim(self, name: str) -> Victim:
-        """Read the `baseline` or `hardened` model, to be attacked; raises as `model` does."""
+        """Read the `baseline` or `hardened` model as a victim of attacks; raises as `model` does."""
         return Victim(self.model(name), self.compute)
 
     def clips(self, positions: Integers) -> tuple[Tensor, Tensor]:
-        """Pick images, shape (N, 1, height, width), and labels, shape (N,), at some positions of the store."""
+        """Pick the images, shape (N, 1, height, width), and labels, shape (N,), at some positions of the store."""
         return torch.from_numpy(self.features.features[positions]), torch.from_numpy(self.features.labels[positions])
 
 
@@ -58,9 +58,9 @@ def load_cell(representation: str, architecture: str, fold: str) -> Cell:
     """Read a cell's features and split them, and make PyTorch repeatable.
 
     Args:
-        representation: by its name.
-        architecture: by its name.
-        fold: the number of the test fold.
+        representation: name of the representation.
+        architecture: name of the architecture.
+        fold: number of the test fold.
 
     Raises:
         InputError: a parameter or the feature store is wrong, or the dataset has no such fold.

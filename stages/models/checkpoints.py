@@ -18,24 +18,24 @@ from stages.stores.features import Features
 
 @dataclass(frozen=True)
 class Card:
-    """What a model is for."""
+    """The description of a model's purpose: its architecture, its classes and its input."""
 
     architecture: str
     classes: list[str]
     input_shape: list[int]
-    """(channels, height, width)."""
+    """Shape of one image: (channels, height, width)."""
     representation: str
     parameters: str
     """The representation's parameters, as JSON."""
 
 
 def card(architecture: str, store: Features) -> Card:
-    """The card of a model of this architecture, trained on this store."""
+    """Make the card of a model of this architecture, trained on this store."""
     return Card(architecture, list(store.classes), list(store.shape), store.representation, store.parameters)
 
 
 def write(path: Path, model: nn.Module, card: Card, training: Mapping[str, str]) -> None:
-    """Write a model's weights and card, and how it was trained."""
+    """Write a model's weights, its card and the facts of its training."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     content = save(tensors, {**training, **_as_texts(card)})
     with files.replacing(path) as partial:
@@ -61,7 +61,7 @@ def read(path: Path, expected: Card, stage: str) -> nn.Module:
 
     Args:
         path: the file.
-        expected: what the model must be for.
+        expected: card that the model must have.
         stage: the stage that writes it, named in errors.
 
     Raises:
@@ -73,7 +73,7 @@ def read(path: Path, expected: Card, stage: str) -> nn.Module:
 
 
 def _content(path: Path, stage: str) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """The metadata and the tensors of a model file; reading runs no code from it."""
+    """Read the metadata and the tensors of a model file; reading runs no code from it."""
     if not path.exists():
         raise InputError(f"{path} is missing; run `dvc repro {stage}`")
     try:
@@ -93,20 +93,20 @@ def _model(
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """What a model file says of itself: its card, and how it was trained."""
+    """Read what a model file says of itself: its card, and the facts of its training."""
     with safe_open(path, framework="pt") as file:
         return dict(file.metadata() or {})
 
 
 def _as_texts(card: Card) -> dict[str, str]:
-    """The card as safetensors' metadata: texts as they are, lists as JSON."""
+    """Turn the card into safetensors' metadata: texts as they are, lists as JSON."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in asdict(card).items()}
 
 
 def _with_sorted_header(content: bytes) -> bytes:
-    """The same file with its header in a fixed order: safetensors writes metadata in a random one.
+    """Put the header of a file into a fixed order: safetensors writes metadata in a random one.
 
-    A file is the length of the header, 8 bytes, little-endian; the header, JSON, padded with spaces; the tensors.
+    A file holds the length of the header, 8 bytes, little-endian; the header, JSON, padded with spaces; the tensors.
     """
     length = int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
@@ -124,5 +124,5 @@ def _require_same(path: Path, found: dict[str, str], expected: dict[str, str], s
 
 
 def on_device(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model on a device, in the memory layout that convolutions are fastest in."""
+    """Move the model to a device, in the memory layout that convolutions are fastest in."""
     return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -9,7 +9,7 @@ from stages.core.errors import InputError
 
 
 def pick_device(compute: ComputeParams) -> torch.device:
-    """The device asked for, or the best one there is.
+    """Pick the device asked for, or the best one there is.
 
     Raises:
         InputError: the machine has no such device.
@@ -23,19 +23,19 @@ def pick_device(compute: ComputeParams) -> torch.device:
 
 
 def autocast(compute: ComputeParams) -> torch.autocast:
-    """Context for forward passes: bfloat16 where asked for or native, float32 otherwise."""
+    """Make the context for forward passes: bfloat16 where asked for or native, float32 otherwise."""
     return torch.autocast(pick_device(compute).type, torch.bfloat16, enabled=uses_bfloat16(compute))
 
 
 def uses_bfloat16(compute: ComputeParams) -> bool:
-    """Whether bfloat16 is asked for, or left open and native."""
+    """Tell whether bfloat16 is asked for, or left open and native."""
     return compute.precision == "bfloat16" or (
         compute.precision == "auto" and has_native_bfloat16(pick_device(compute))
     )
 
 
 def has_native_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware; emulation is slower than float32."""
+    """Tell whether the device multiplies bfloat16 in hardware; emulation is slower than float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
@@ -45,7 +45,7 @@ def has_native_bfloat16(device: torch.device) -> bool:
 
 
 def describe(compute: ComputeParams) -> str:
-    """What numbers are rounded by: equal runs on equal terms give equal bytes."""
+    """Name all that decides how numbers are rounded: equal runs on equal terms give equal bytes."""
     precision = "bfloat16" if uses_bfloat16(compute) else "float32"
     return f"torch {torch.__version__}, {precision} on {pick_device(compute).type}, {torch.get_num_threads()} threads"
 

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 LONGEST_WAIT = timedelta(hours=6)
-"""For another process: its clips may take it long, but GPUs do not notice one that was killed."""
+"""Longest wait for another process: its clips may take it long, but GPUs do not notice one that was killed."""
 
 T = TypeVar("T")
 
 
 def join(compute: ComputeParams) -> None:
-    """Start the processes of a stage that does not train, if there are to be several; raises as `launch` does.
+    """Start the processes of a stage that does not train, if several are asked for; raises as `launch` does.
 
     Afterwards "cuda" is this process's own GPU: Fabric makes it the current one.
     """
@@ -66,7 +66,7 @@ def _require_as_asked(compute: ComputeParams) -> None:
 
 
 def rank() -> int:
-    """Tell which process this is, from 0."""
+    """Tell the number of this process, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
@@ -76,7 +76,7 @@ def is_main_process() -> bool:
 
 
 def broadcast(value: T) -> T:
-    """Give the first process's value to all; its tensors on the CPU."""
+    """Give the first process's value to all processes; its tensors are on the CPU."""
     values = [value]
     if distributed.is_initialized():
         distributed.broadcast_object_list(values)
@@ -84,7 +84,7 @@ def broadcast(value: T) -> T:
 
 
 def all_gather(value: T) -> list[T]:
-    """Give the value of each process, by rank, to all; its tensors on the CPU."""
+    """Give the values of all processes, by rank, to all of them; their tensors are on the CPU."""
     values = [value]
     if distributed.is_initialized():
         values *= distributed.get_world_size()
@@ -93,9 +93,9 @@ def all_gather(value: T) -> list[T]:
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """Take the network that Fabric has wrapped, or the model itself.
+    """Return the network that Fabric has wrapped, or the model itself if it is not wrapped.
 
-    Attacks go against it: every forward pass through the wrapper takes part in the exchange of gradients.
+    Attacks go against this network: every forward pass through the wrapper takes part in the exchange of gradients.
     """
     wrapped = model.module if hasattr(model, "module") else model
     return wrapped if isinstance(wrapped, nn.Module) else model
@@ -106,13 +106,13 @@ class SyncedBatchNorm(nn.BatchNorm2d):
 
     @classmethod
     def like(cls, layer: nn.BatchNorm2d) -> "SyncedBatchNorm":
-        """Take the place of a layer, with its very weights and statistics."""
+        """Make a synced layer in place of another one, with its very weights and statistics."""
         synced = cls(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
         synced.load_state_dict(layer.state_dict())
         return synced.train(layer.training).to(next(layer.buffers()).device)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Shape (batch, channels, height, width), as `images`."""
+        """Normalise images over all processes: shape (batch, channels, height, width), as given."""
         if not self.training:
             return functional.batch_norm(
                 images, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps

@@ -20,15 +20,15 @@ from stages.core.progress import log
 from stages.models import distributed
 
 FOLDER_VARIABLE = "SOUNDPROOF_SCRATCH"
-"""In the environment: another folder than .scratch, such as one that outlives `dvc exp run --temp`."""
+"""Environment variable that names another folder than .scratch, such as one that outlives `dvc exp run --temp`."""
 
 CODE = Path(__file__).parents[1]
 
 State = dict[str, Any]
-"""Tensors, numbers and texts, in dictionaries and lists."""
+"""State of a run: tensors, numbers and texts, in dictionaries and lists."""
 
 Ingredient = Tensor | nn.Module | Parameters | str | int
-"""What a result may come from."""
+"""A thing that a result may come from."""
 
 
 class Scratch:
@@ -38,7 +38,7 @@ class Scratch:
         self.path = path
 
     def read(self) -> State | None:
-        """Read the state that a run left behind, or nothing. Reading runs no code from the file."""
+        """Read the state that a run left behind, or None if there is none; reading runs no code from the file."""
         if not self.path.exists():
             return None
         try:
@@ -49,22 +49,22 @@ class Scratch:
         return state
 
     def write(self, state: State) -> None:
-        """Keep a state in place of the last one, whole or not at all."""
+        """Write a state in place of the last one, whole or not at all."""
         # Runs that share a folder may do the same work at once: they write the same, and the last one holds.
         with files.replacing(self.path, writer=f".{os.getpid()}") as partial, partial.open("wb") as file:
             torch.save(state, file)
 
     def remove(self) -> None:
-        """Forget the run: its result is written."""
+        """Remove the state of the run, once its result is written."""
         if distributed.is_main_process():
             files.remove(self.path)
 
 
 def scratch(name: str, *made_from: Ingredient) -> Scratch:
-    """Name the scratch of a run; whoever writes the run's result removes it.
+    """Open the scratch of a run; whoever writes the run's result removes it.
 
     Args:
-        name: of the run, for people.
+        name: name of the run, for people.
         made_from: everything that the result comes from, but for the code: parameters, clips, the model at the start.
     """
     return Scratch(Path(os.environ.get(FOLDER_VARIABLE, ".scratch")) / f"{name}-{cache_key(*made_from)}.pt")

@@ -13,13 +13,13 @@ from stages.models.device import pick_device
 
 
 class Victim:
-    """A model in evaluation mode."""
+    """A model in evaluation mode, on the device, as attacks and verdicts see it."""
 
     def __init__(self, model: nn.Module, compute: ComputeParams) -> None:
         """Move the model to the device.
 
         Args:
-            model: from images, shape (N, 1, height, width), in [0, 1], to logits, shape (N, classes).
+            model: maps images, shape (N, 1, height, width), in [0, 1], to logits, shape (N, classes).
             compute: device, precision and batch size.
         """
         self.compute = compute
@@ -27,33 +27,33 @@ class Victim:
         self.model = checkpoints.on_device(model.eval(), self.device)
 
     def logits(self, images: Tensor) -> Tensor:
-        """In float32, whatever precision attacks compute in: shape (N, classes), on the device."""
+        """Compute logits in float32, whatever precision attacks compute in: shape (N, classes), on the device."""
         with torch.no_grad():
             return torch.cat([self.model(channels_last(batch)) for batch in self.batches(images)])
 
     def predict(self, images: Tensor) -> Tensor:
-        """Predicted classes, shape (N,)."""
+        """Predict the classes of images, shape (N,), on the device."""
         return self.logits(images).argmax(1)
 
     def batches(self, images: Tensor) -> list[Tensor]:
-        """The images, or labels, on the device, at most `compute.batch_size` at a time."""
+        """Move images, or labels, to the device, in batches of at most `compute.batch_size`."""
         pieces = images.split(self.compute.batch_size)
         return [piece.to(self.device) for piece in pieces]
 
     def as_foolbox(self) -> foolbox.PyTorchModel:
-        """Show the model as Foolbox wants it: batch norm folded, low precision where it is native."""
+        """Wrap the model for Foolbox: with batch norm folded, and in low precision where it is native."""
         folded = checkpoints.on_device(fuse(self.model), self.device).eval().requires_grad_(False)
         if device.uses_bfloat16(self.compute):
             _lower(folded)
         return attack_model(folded, self.compute)
 
     def as_foolbox_float32(self) -> foolbox.PyTorchModel:
-        """Show the model as Foolbox wants it for an attack on its decisions: those of `predict`, in float32."""
+        """Wrap the model for Foolbox's attacks on its decisions, which are those of `predict`, in float32."""
         return foolbox.PyTorchModel(_ChannelsLast(self.model).eval(), bounds=(0, 1), device=self.device)
 
 
 def attack_model(model: nn.Module, compute: ComputeParams) -> foolbox.PyTorchModel:
-    """Wrap a model in evaluation mode for attacks through Foolbox: images in [0, 1], logits in float32."""
+    """Wrap a model, in evaluation mode, for attacks through Foolbox: images in [0, 1], logits in float32."""
     return foolbox.PyTorchModel(_Autocast(model, compute).eval(), bounds=(0, 1), device=pick_device(compute))
 
 
@@ -65,7 +65,7 @@ def _lower(model: nn.Module) -> None:
 
 
 def predictions(victim: Victim, images: Images) -> Integers:
-    """Predict classes, shape (N,), of images, shape (N, 1, height, width), or none."""
+    """Predict the classes, shape (N,), of N images, shape (N, 1, height, width); N may be 0."""
     if not len(images):
         return np.zeros(0, np.int64)
     classes: Integers = victim.predict(torch.from_numpy(images)).cpu().numpy()
@@ -73,7 +73,7 @@ def predictions(victim: Victim, images: Images) -> Integers:
 
 
 def channels_last(images: Tensor) -> Tensor:
-    """Lay images out as convolutions are fastest in."""
+    """Lay images out in memory in the order that convolutions are fastest in."""
     return images.contiguous(memory_format=torch.channels_last)
 
 

@@ -14,13 +14,13 @@ INDEX = "assets.json"
 
 @dataclass(frozen=True)
 class Asset:
-    """Something to be shown."""
+    """A thing that the report shows: facts, and the files that they mention."""
 
     kind: Literal["gallery", "sound"]
     facts: Mapping[str, Any]
-    """What is said of it, as JSON has it; files are mentioned by their names."""
+    """Facts about the asset, as JSON has them; they mention files by their names."""
     files: Mapping[str, bytes]
-    """Contents of its files, PNG or FLAC, by name."""
+    """Contents of the asset's files, PNG or FLAC, by name."""
 
 
 def write(folder: Path, assets: Iterable[Asset]) -> None:
@@ -38,7 +38,7 @@ def read(folder: Path, stage: str) -> list[Asset]:
     """Read the assets of a model.
 
     Raises:
-        InputError: they are missing or damaged; names the stage to run again.
+        InputError: the assets are missing or damaged; the message names the stage to run again.
     """
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))

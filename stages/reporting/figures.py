@@ -18,10 +18,10 @@ from matplotlib.image import imsave
 Image = npt.NDArray[np.floating]
 
 INK, FAINT, ACCENT = "#202124", "#8b8d91", "#0b7a75"
-"""Of text and of the hardened model; the page turns the first and the last into its own colours."""
+"""Colours of text, of the baseline and of the hardened model; the page turns the first and the last into its own."""
 
 PAPER = "#ffffff"
-"""Below a drawing that stands alone: on a dark page its ink could not be read."""
+"""Colour below a drawing that stands alone: on a dark page its ink could not be read."""
 
 COLOURS = {"baseline": FAINT, "hardened": ACCENT}
 DASHES = {"baseline": (0, (4, 2)), "hardened": "solid"}
@@ -29,20 +29,20 @@ DASHES = {"baseline": (0, (4, 2)), "hardened": "solid"}
 LABELS = {"worst_linf": "worst case, L∞", "worst_l2": "worst case, L2"}
 
 MARK: Any = {"marker": "|", "s": 60, "alpha": 0.45, "linewidths": 0.8}
-"""Of a clip: faint, since many lie upon each other."""
+"""Style of the mark of a clip: faint, since many lie upon each other."""
 
 SHARES = LinearSegmentedColormap.from_list("shares", [to_rgba(ACCENT, 0.07), to_rgba(ACCENT, 1.0)])
-"""Of a matrix, from nearly transparent: it lies on light and on dark paper."""
+"""Colour map of a matrix, from nearly transparent: it lies on light and on dark paper."""
 DIFFERENCES = "RdBu_r"
 SPECTRUM = "magma"
 UNSTAMPED: Any = {"Date": None, "Creator": None}
 """Metadata of an SVG without what differs between equal drawings."""
 
 UNNAMED: Any = {"Software": None}
-"""The same of a PNG."""
+"""Metadata of a PNG without what differs between equal pictures."""
 
 MOST_NAMED = 15
-"""Classes whose names fit beside a matrix."""
+"""Largest number of classes whose names fit beside a matrix."""
 
 matplotlib.rcParams.update(
     {
@@ -66,10 +66,10 @@ matplotlib.rcParams.update(
 
 
 def fooling(curves: Mapping[str, pd.DataFrame], eps: float) -> str:
-    """An SVG of fooling rate over budget, a panel an attack, the models overlaid.
+    """Draw fooling rate over budget as an SVG, one panel per attack, the models overlaid.
 
     Args:
-        curves: by model, with a column `budget` and one for each attack.
+        curves: fooling curves by model, with a column `budget` and one for each attack.
         eps: the budget that the rates are reported at.
     """
     names = [column for column in next(iter(curves.values())).columns if column != "budget"]
@@ -85,11 +85,11 @@ def fooling(curves: Mapping[str, pd.DataFrame], eps: float) -> str:
 
 
 def costs(tables: Mapping[str, pd.DataFrame], attacks: Sequence[str]) -> str:
-    """An SVG of what each clip costs, a row an attack and model: a mark a clip, a bar at the median.
+    """Draw the cost of each clip as an SVG, one row per attack and model: one mark per clip, a bar at the median.
 
     Args:
-        tables: by model, a row an eligible clip, a column an attack, empty where it failed.
-        attacks: the columns.
+        tables: costs by model, one row per eligible clip, one column per attack, empty where it failed.
+        attacks: the columns to draw.
     """
     figure = Figure(figsize=(7, 0.7 * len(attacks) + 0.7), layout="constrained")
     axes = figure.subplots()
@@ -117,7 +117,7 @@ def costs(tables: Mapping[str, pd.DataFrame], attacks: Sequence[str]) -> str:
 
 
 def training(curves: Mapping[str, pd.DataFrame]) -> str:
-    """An SVG of the accuracy on training and validation clips over the epochs, a panel a model."""
+    """Draw the accuracy on training and validation clips over the epochs as an SVG, one panel per model."""
     figure, panels = _panels(list(curves))
     for panel, (model, curve) in zip(panels, curves.items(), strict=True):
         panel.plot(curve.epoch, curve.accuracy, color=FAINT, label="training")
@@ -130,12 +130,12 @@ def training(curves: Mapping[str, pd.DataFrame]) -> str:
 
 
 def matrices(matrices: Mapping[str, pd.DataFrame], rows: str, columns: str, reach: float = 1.0) -> str:
-    """An SVG of matrices, a panel each, blank where there is no number.
+    """Draw matrices as an SVG, one panel each, blank where there is no number.
 
     Args:
-        matrices: by title, labelled by class; numbers in [0, reach].
-        rows: what a row is.
-        columns: what a column is.
+        matrices: matrices by title, labelled by class, with numbers in [0, reach].
+        rows: name of the rows' axis.
+        columns: name of the columns' axis.
         reach: upper end of the colours, the same for all, so that panels compare.
     """
     size = 3.2
@@ -161,17 +161,17 @@ def _name_classes(panel: Axes, names: list[str]) -> None:
 
 
 def labelled(attack: str) -> str:
-    """An attack's name, and that of a worst case in words."""
+    """Put the name of a worst case into words; leave an attack's name as it is."""
     return LABELS.get(attack, attack)
 
 
 def spectrogram(image: Image) -> bytes:
-    """A PNG of an image in [0, 1], low frequencies at the bottom."""
+    """Draw an image in [0, 1] as a PNG, low frequencies at the bottom."""
     return _picture(colormaps[SPECTRUM](image))
 
 
 def difference(delta: Image, reach: float) -> bytes:
-    """A PNG of a difference in [-reach, reach], white where there is none."""
+    """Draw a difference in [-reach, reach] as a PNG, white where there is none."""
     return _picture(colormaps[DIFFERENCES](0.5 + delta / (2 * reach)))
 
 
@@ -184,13 +184,13 @@ def _picture(colours: npt.NDArray[np.floating]) -> bytes:
 def contact_sheet(
     clean: Image, label: str, budgets: Sequence[float], rows: Mapping[str, Sequence[tuple[Image, str]]]
 ) -> bytes:
-    """A PNG: the clip, what each attack makes of it within each budget, and below each the difference.
+    """Draw a PNG of the clip, the example of each attack within each budget, and below each example the difference.
 
     Args:
-        clean: shape (height, width), in [0, 1].
-        label: its class.
-        budgets: one a column.
-        rows: by attack, images and what they are taken for, one a budget, or none.
+        clean: image of the clip, shape (height, width), in [0, 1].
+        label: class of the clip.
+        budgets: budgets, one per column.
+        rows: images by attack, with the classes that they are taken for, one per budget, or none.
     """
     figure = Figure(figsize=(1.9 * (len(budgets) + 1), 3.4 * len(rows)), layout="constrained")
     axes = figure.subplots(2 * len(rows), len(budgets) + 1, squeeze=False)
@@ -215,7 +215,7 @@ def _draw(panel: Axes, image: Image, title: str, **limits: Any) -> None:
 
 
 def _panels(titles: Sequence[str]) -> tuple[Figure, list[Axes]]:
-    """Small multiples, at most four in a row, of one scale upwards."""
+    """Make small multiples, at most four in a row, with one scale upwards."""
     lines = -(-len(titles) // 4)
     columns = -(-len(titles) // lines)
     figure = Figure(figsize=(2.5 * columns + 0.4, 2.2 * lines + 0.3), layout="constrained")
@@ -234,5 +234,5 @@ def _svg(figure: Figure) -> str:
 
 
 def standing_alone(svg: str) -> str:
-    """A drawing on paper of its own, for wherever it may be shown; the page has paper, light or dark."""
+    """Put a drawing on paper of its own, for wherever it may be shown; the page has paper, light or dark."""
     return re.sub(r"(<svg\b[^>]*>)", rf'\1\n <rect width="100%" height="100%" fill="{PAPER}"/>', svg, count=1)

@@ -23,36 +23,36 @@ FACTORS = (1.0, 2.0, 4.0, 8.0)
 
 @dataclass(frozen=True)
 class Panel:
-    """One attack at one budget."""
+    """The example of one attack at one budget."""
 
     image: Image
     verdict: str
-    """The class that the victim takes it for."""
+    """Class that the victim takes the image for."""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """One clip and what the attacks make of it."""
+    """One clip, and the examples that the attacks make of it."""
 
     clean: Image
     verdict: str
-    """The class that the victim takes the clean clip for."""
+    """Class that the victim takes the clean clip for."""
     label: str
     target: str
     clip: str
     budgets: tuple[float, ...]
     rows: Mapping[str, list[Panel]]
-    """By attack, a panel a budget; empty where the attack has nothing to show."""
+    """Panels by attack, one per budget; empty where the attack has nothing to show."""
     norms: Mapping[str, str]
-    """Of the budgets, by attack."""
+    """Norms of the budgets, by attack."""
 
     def contact_sheet(self) -> bytes:
-        """All of it as one PNG."""
+        """Draw the whole gallery as one PNG."""
         drawn = {name: [(panel.image, panel.verdict) for panel in row] for name, row in self.rows.items()}
         return figures.contact_sheet(self.clean, self.label, self.budgets, drawn)
 
     def asset(self) -> Asset:
-        """A picture of the clip, of every example and of every difference."""
+        """Draw a picture of the clip, of every example and of every difference, and gather them as an asset."""
         pictures = {"clean.png": figures.spectrogram(self.clean)}
         rows = []
         for name, panels in self.rows.items():
@@ -68,7 +68,7 @@ class Gallery:
 
 
 def of_model(evaluation: Evaluation) -> Gallery:
-    """Show one clip of an evaluated model: one that most attacks fooled the baseline on."""
+    """Make the gallery of an evaluated model, from a clip on which most attacks fooled the baseline."""
     row = typical(evaluation.baseline or evaluation.stores)
     return build(evaluation.victim, evaluation.attacks, evaluation.inputs, row, evaluation.classes, evaluation.eps)
 
@@ -85,10 +85,10 @@ def build(
 
     Args:
         victim: the model that is shown the images.
-        attacks: what they found, at least one.
+        attacks: the attacks with what they found, at least one.
         inputs: the clips.
-        row: the clip, by its place among them.
-        classes: their names.
+        row: place of the clip among the clips.
+        classes: names of the classes.
         eps: the budget reported.
     """
     budgets = tuple(min(eps * factor, 1.0) for factor in FACTORS)
@@ -109,12 +109,12 @@ def build(
 
 
 def crafted(victim: Victim, stored: StoredAttack, inputs: AttackInputs, row: int, budgets: tuple[float, ...]) -> Images:
-    """Show what an attack makes of one clip within each budget.
+    """Make the examples of one clip by one attack within each budget.
 
-    An attack that is given a budget is run. Of any other, what it found is scaled to the budget.
+    An attack that is given a budget is run. The example that any other attack found is scaled to the budget.
 
     Returns:
-        shape (budgets, 1, height, width), or (0, ...) where there is nothing.
+        the examples, shape (budgets, 1, height, width), or (0, ...) where there are none.
     """
     attack, store = stored.attack, stored.store
     if isinstance(attack, FixedBudget):
@@ -139,9 +139,9 @@ def _panels(victim: Victim, images: Images, classes: tuple[str, ...]) -> list[Pa
 
 
 def typical(stores: Mapping[str, Adversarial]) -> int:
-    """The clip that most attacks fooled, at the median size of such clips, by its place in the stores.
+    """Find the clip that most attacks fooled, at the median size of such clips, by its place in the stores.
 
-    It is one that was attacked, if any was.
+    The clip is one that was attacked, if any was.
     """
     first = next(iter(stores.values()))
     fooled = np.sum([first.eligible, *(store.success for store in stores.values())], axis=0)

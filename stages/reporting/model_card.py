@@ -15,13 +15,13 @@ RATES = {"fooling_rate": "fooling rate", "fooling_ceiling": "ceiling", "cost_med
 def text(
     cell: CellPaths, model: str, facts: Mapping[str, str], metrics: Mapping[str, Any], terms: str, eps: float
 ) -> str:
-    """A model card, in Markdown.
+    """Write the text of a model card, in Markdown.
 
     Args:
-        cell: of the model.
+        cell: cell of the model.
         model: `baseline` or `hardened`.
-        facts: metadata of its file.
-        metrics: what `evaluate` found.
+        facts: metadata of the model's file.
+        metrics: metrics that `evaluate` found.
         terms: licence and source of the data.
         eps: the budget of the fooling rates.
     """

@@ -9,7 +9,7 @@ from stages.reporting.sounds import sound_assets
 
 
 def write(evaluation: Evaluation) -> None:
-    """Write what `dvc.yaml` asks of the stage `evaluate`."""
+    """Write all files that `dvc.yaml` asks of the stage `evaluate`."""
     cell, model, metrics = evaluation.cell.paths, evaluation.model, evaluation.metrics
     shown = gallery.of_model(evaluation)
     heard = sound_assets(evaluation.sonified, evaluation.classes, evaluation.sample_rate)

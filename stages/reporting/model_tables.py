@@ -34,5 +34,5 @@ def of_model(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
 
 
 def _finite(table: pd.DataFrame) -> pd.DataFrame:
-    """Empty cells where a clip was not fooled: no infinity in a table."""
+    """Empty the cells where a clip was not fooled, so that no table holds infinity."""
     return table.replace(np.inf, np.nan)

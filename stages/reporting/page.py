@@ -21,23 +21,23 @@ from stages.reporting.sections import Section
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 NOTHING = "\N{EN DASH}"
-"""For a number that there is not."""
+"""Text in place of a number that there is not."""
 
 MAGNIFIED = 1.4
 """Largest width of a drawing on the page, as a multiple of its own."""
 
 DETAILED = 3
-"""Sections that show pictures and sounds: those of a large grid would make too large a page."""
+"""Number of sections that show pictures and sounds: all those of a large grid would make too large a page."""
 
 
 def render(
     sections: Sequence[Section], drawn: Sequence[Mapping[str, str]], replays: pd.DataFrame, facts: Mapping[str, Any]
 ) -> str:
-    """Render the page, self-contained.
+    """Render the report as one self-contained page.
 
     Args:
-        sections: at least one.
-        drawn: the drawings of each.
+        sections: the sections, at least one.
+        drawn: the drawings of each section.
         replays: the transfer between the models, as `transfer_matrix` has it.
         facts: `dataset`, `eps`, and `attacks`, a list of names.
     """
@@ -59,7 +59,7 @@ def render(
 
 
 def drawings(section: Section, eps: float) -> dict[str, str]:
-    """The section's drawings as SVG, by name."""
+    """Make the section's drawings, as SVG, by name."""
     attacks = [name for name in section.fooling["baseline"].columns if name != "budget"]
     labels = _labels(section)
     confusion = {model: _shares(table, labels) for model, table in section.confusion.items()}
@@ -76,14 +76,14 @@ def drawings(section: Section, eps: float) -> dict[str, str]:
 
 
 def _labels(section: Section) -> list[str]:
-    """The classes of the clips, those that they are taken for, and those that were asked for, by both models."""
+    """List the classes of the clips, those they are taken for, and those asked for, of both models."""
     named = [(table.actual, table.predicted) for table in section.confusion.values()]
     asked = [(table.source, table.target) for table in section.costs.values()]
     return sorted({label for columns in named + asked for column in columns for label in column})
 
 
 def _dearest(matrices: Mapping[str, pd.DataFrame]) -> float:
-    """The largest number of all, 1 where there is none."""
+    """Find the largest number of all matrices, 1 where there is none."""
     return max(float(np.nanmax(each.to_numpy(np.float64), initial=0.0)) for each in matrices.values()) or 1.0
 
 
@@ -104,7 +104,7 @@ def _median_costs(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
 
 
 def verdict(section: Section, eps: float) -> Iterator[str]:
-    """Three sentences: what hardening cost, what it gained within the budget, and what an attacker pays now."""
+    """Yield three sentences: on the accuracy before and after, the gain within the budget, and the attacker's cost."""
     before, after = (section.means[model] for model in MODELS)
     yield (
         f"Hardening moved the accuracy on clean clips from {percent(before['clean']['accuracy'])} to "
@@ -135,7 +135,7 @@ def _cost_sentence(compared: Metrics, after: Metrics) -> str:
 
 
 def transfer(replays: pd.DataFrame, representation: str) -> dict[str, Any]:
-    """Arrange what fooled every model of one representation and was shown to every other: rates by source and model."""
+    """Arrange the transfer rates between all models of one representation, by source and model."""
     rows = replays[replays.representation == representation]
     labels = list(dict.fromkeys(rows.model))
     found = [[_mean_rate(rows, source, model) for model in labels] for source in labels]
@@ -143,7 +143,7 @@ def transfer(replays: pd.DataFrame, representation: str) -> dict[str, Any]:
 
 
 def _mean_rate(rows: pd.DataFrame, source: str, model: str) -> Metrics:
-    """The rate of one pair of models, over the folds; nothing of a model and itself."""
+    """Average the rate of one pair of models over the folds; give nothing for a model and itself."""
     chosen = rows[(rows.source == source) & (rows.model == model)].dropna(axis=1)
     names = [name for name in chosen.columns if name.startswith("fooling_rate")]
     folds = [dict(zip(names, row, strict=True)) for row in chosen[names].to_numpy().tolist()]
@@ -151,7 +151,7 @@ def _mean_rate(rows: pd.DataFrame, source: str, model: str) -> Metrics:
 
 
 def markdown(sections: Sequence[Section], eps: float) -> str:
-    """The tables of the report, for a README."""
+    """Write the tables of the report in Markdown, for a README."""
     return "\n".join(line for section in sections for line in _table(section, eps))
 
 
@@ -182,39 +182,39 @@ def _arrow(cells: Iterable[str]) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share as text, a dash for none."""
+    """Write a share as text, a dash for none."""
     return NOTHING if value is None else f"{100 * value:.1f} %"
 
 
 def format_number(value: float | None) -> str:
-    """A cost as text, a dash for none."""
+    """Write a cost as text, a dash for none."""
     return NOTHING if value is None else f"{value:.4f}"
 
 
 def whole(value: float | None) -> str:
-    """A number without decimals as text, a dash for none."""
+    """Write a number without decimals as text, a dash for none."""
     return NOTHING if value is None else f"{value:.0f}"
 
 
 def interval(metrics: Metrics, key: str) -> str:
-    """A share with its interval, such as `8.1 % [4.2 %, 15.1 %]`."""
+    """Write a share with its interval, such as `8.1 % [4.2 %, 15.1 %]`."""
     if key not in metrics:
         return NOTHING
     return f"{percent(metrics[key])} [{percent(metrics[f'{key}_low'])}, {percent(metrics[f'{key}_high'])}]"
 
 
 def embedded(content: bytes, kind: str) -> str:
-    """The address that holds a file itself.
+    """Build a data URI: an address that holds a file itself.
 
     Args:
-        content: of the file.
-        kind: its media type, such as `image/png`.
+        content: content of the file.
+        kind: media type of the file, such as `image/png`.
     """
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def inlined(svg: str) -> Markup:
-    """A drawing as part of the page, in its colours, hidden from screen readers: the figure has words."""
+    """Make a drawing part of the page, in its colours, hidden from screen readers: the figure has words."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     # Groups are never referred to, and have the same names in every drawing.

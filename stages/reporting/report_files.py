@@ -17,7 +17,7 @@ from stages.reporting.sections import Section, average, tree
 
 
 class ReportParams(Parameters):
-    """Whose metrics metrics/summary.json holds, and whether a failed check is an error."""
+    """The model whose metrics metrics/summary.json holds, and whether a failed check is an error."""
 
     model: Literal["baseline", "hardened"]
     require_checks: StrictBool
@@ -25,23 +25,23 @@ class ReportParams(Parameters):
 
 @dataclass(frozen=True)
 class Context:
-    """What the page says beside the numbers."""
+    """The facts that the page tells beside the numbers."""
 
     dataset: str
     method: str
-    """Of hardening."""
+    """Method of hardening."""
     eps: float
     attacks: Sequence[str]
 
 
 def write(sections: Sequence[Section], replays: pd.DataFrame, model: str, context: Context) -> None:
-    """Write what `dvc.yaml` asks of the stage `report`.
+    """Write all files that `dvc.yaml` asks of the stage `report`.
 
     Args:
-        sections: what is told of each representation and architecture.
+        sections: the results of each representation and architecture.
         replays: the transfer between the models.
         model: `baseline` or `hardened`: whose metrics the summary holds.
-        context: what the page says beside the numbers.
+        context: the facts that the page tells beside the numbers.
     """
     results.write(paths.SUMMARY, tree(sections, lambda section: summary.mean(section.metrics[model])))
     results.write(paths.COMPARISON, tree(sections, lambda section: section.comparison))

@@ -23,34 +23,34 @@ Tree = dict[str, dict[str, Metrics]]
 
 @dataclass(frozen=True)
 class Section:
-    """What is told of one representation and architecture; what is by model is so in the order of `MODELS`."""
+    """The results of one representation and architecture; mappings by model are in the order of `MODELS`."""
 
     representation: str
     architecture: str
     folds: list[int]
     metrics: Mapping[str, list[Metrics]]
-    """By model, a fold each."""
+    """Metrics by model, one per fold."""
     comparison: Metrics
     fooling: Mapping[str, pd.DataFrame]
     costs: Mapping[str, pd.DataFrame]
     confusion: Mapping[str, pd.DataFrame]
     training: Mapping[str, pd.DataFrame]
-    """Of the first fold."""
+    """Training histories of the first fold, by model."""
     assets: Mapping[str, list[Asset]]
-    """Of the first fold."""
+    """Assets of the first fold, by model."""
 
     @property
     def name(self) -> str:
-        """What the models are called."""
+        """The name that the models go by."""
         return f"{self.architecture} on {self.representation}"
 
     @cached_property
     def means(self) -> dict[str, Metrics]:
-        """Metrics by model, their means over the folds."""
+        """The metrics by model, averaged over the folds."""
         return {model: summary.mean(folds) for model, folds in self.metrics.items()}
 
     def checks(self) -> Iterator[dict[str, Any]]:
-        """List each check: its rule, and by model whether it holds in every fold (None: not there) and its figures."""
+        """Yield each check: its rule, and by model whether it holds in every fold (None: not there) and its figures."""
         for name, rule in RULES.items():
             models = {}
             for model, folds in self.metrics.items():
@@ -62,7 +62,7 @@ class Section:
 
     @property
     def passed(self) -> bool:
-        """Tell whether every check of both models holds in every fold."""
+        """The verdict on the checks: True if every check of both models holds in every fold."""
         return all(each["checks"]["passed"] for folds in self.metrics.values() for each in folds)
 
     def shown(self, model: str, kind: str) -> list[Asset]:
@@ -71,7 +71,7 @@ class Section:
 
 
 def read_sections(grid: GridParams) -> list[Section]:
-    """Read all that there is of each representation and architecture of the grid.
+    """Read the results of each representation and architecture of the grid.
 
     Raises:
         InputError: something that `evaluate` writes is missing or damaged.
@@ -80,7 +80,7 @@ def read_sections(grid: GridParams) -> list[Section]:
 
 
 def _read(cells: Sequence[CellPaths]) -> Section:
-    """What there is of the cells of one representation and architecture, a fold each."""
+    """Read the results of the cells of one representation and architecture, one per fold."""
     first = cells[0]
     metrics = {model: [results.read(cell.metrics_copy(model)) for cell in cells] for model in MODELS}
     return Section(
@@ -105,7 +105,7 @@ def read_table(path: Path, stage: str) -> pd.DataFrame:
     """Read a table; the columns of names hold texts, even of clips and classes whose names look like numbers.
 
     Raises:
-        InputError: it is missing; names the stage to run again.
+        InputError: the table is missing; the message names the stage to run again.
     """
     if not path.exists():
         raise InputError(f"{path} is missing; run `dvc repro {stage}`")
@@ -113,13 +113,13 @@ def read_table(path: Path, stage: str) -> pd.DataFrame:
 
 
 def average(curves: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Average tables of the same rows, over those that have a number."""
+    """Average tables of the same rows; each cell is averaged over the tables that have a number."""
     means: pd.DataFrame = pd.concat(curves).groupby(level=0).mean()
     return means
 
 
 def tree(sections: Sequence[Section], of: Callable[[Section], Metrics]) -> Tree:
-    """Arrange what is told of each section as `{representation: {architecture: of(section)}}`."""
+    """Arrange a result of each section as `{representation: {architecture: of(section)}}`."""
     found: Tree = {section.representation: {} for section in sections}
     for section in sections:
         found[section.representation][section.architecture] = of(section)
@@ -127,10 +127,10 @@ def tree(sections: Sequence[Section], of: Callable[[Section], Metrics]) -> Tree:
 
 
 def require_checks(sections: Sequence[Section]) -> None:
-    """Stop at checks that failed.
+    """Stop with an error at checks that failed.
 
     Raises:
-        InputError: names each model and check.
+        InputError: checks failed; the message names each model and check.
     """
     if failed := [line for section in sections for line in _failed(section)]:
         raise InputError("report.require_checks: checks failed:\n" + "\n".join(failed))

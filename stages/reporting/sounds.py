@@ -12,16 +12,16 @@ from stages.evaluation.sonification import PARTS, Sonified, evenly_spaced
 from stages.reporting.assets import Asset
 
 PLAYED = 3
-"""Sounds that the report plays."""
+"""Number of clips that the report plays."""
 
 
 def sound_assets(sonified: Sonified, classes: tuple[str, ...], sample_rate: int) -> Iterator[Asset]:
-    """Choose a few of the clips, evenly spaced: each before, after, and the difference.
+    """Make the sounds of a few clips, evenly spaced: each before the attack, after it, and the difference.
 
     Args:
-        sonified: the clips.
-        classes: their names.
-        sample_rate: of the sounds, in Hz.
+        sonified: the fooled clips as sounds.
+        classes: names of the classes.
+        sample_rate: sample rate of the sounds, in Hz.
     """
     for number, row in enumerate(evenly_spaced(len(sonified.clips), PLAYED)):
         names = {part: f"sound{number}-{part}.flac" for part in PARTS}
@@ -41,7 +41,7 @@ def sound_assets(sonified: Sonified, classes: tuple[str, ...], sample_rate: int)
 
 
 def flac(sound: Waveform, sample_rate: int) -> bytes:
-    """Encode a sound, in [-1, 1], with 16 bits."""
+    """Encode a sound, in [-1, 1], as FLAC with 16 bits."""
     buffer = BytesIO()
     soundfile.write(buffer, sound, sample_rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()

@@ -12,7 +12,7 @@ RATIOS = {"cost_ratio": "cost_median", "eps90_ratio": "eps90"}
 
 
 def mean(folds: Sequence[Metrics]) -> Metrics:
-    """Mean of each number over the folds; a number that some fold lacks is left out.
+    """Average each number over the folds; a number that some fold lacks is left out.
 
     With several folds, the interval of a mean is that over the folds. Where all agree, as on a rate of 0, it would be
     empty, as if the rate were known exactly: then it is the mean of their intervals.
@@ -32,14 +32,14 @@ def _mean(values: list[Any]) -> Any:
 
 
 def compare(baseline: Sequence[Metrics], hardened: Sequence[Metrics]) -> Metrics:
-    """What hardening cost and gained: differences of rates, ratios of prices (hardened over baseline).
+    """Compare hardened models with baselines: differences of rates, ratios of costs (hardened over baseline).
 
-    Over several folds, differences are averaged and ratios too, on a log scale, with intervals over the folds; what
-    some fold lacks is left out.
+    Over several folds, differences are averaged, and ratios too, on a log scale, with intervals over the folds. A
+    number that some fold lacks is left out.
 
     Args:
-        baseline: metrics of the baseline, a fold each.
-        hardened: those of the hardened model, in the same order.
+        baseline: metrics of the baseline, one per fold.
+        hardened: metrics of the hardened model, in the same order.
     """
     pairs = list(zip(baseline, hardened, strict=True))
     cleans = [(before["clean"], after["clean"]) for before, after in pairs]
@@ -58,7 +58,7 @@ def compare(baseline: Sequence[Metrics], hardened: Sequence[Metrics]) -> Metrics
 def _over_folds(
     name: str, key: str, pairs: Sequence[tuple[Metrics, Metrics]], change: Callable[[float, float], float]
 ) -> Metrics:
-    """The mean of a change and, of folds that differ, its interval; nothing if some fold lacks the number."""
+    """Average a change over the folds, with its interval if they differ; nothing if some fold lacks the number."""
     if not all(key in before and key in after for before, after in pairs):
         return {}
     values = [change(before[key], after[key]) for before, after in pairs]

@@ -12,7 +12,7 @@ NAMES = ("clip", "source", "target", "actual", "predicted")
 
 
 def write(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Write each table as `<name>.csv`."""
+    """Write each table into the folder as `<name>.csv`."""
     for name, table in tables.items():
         with files.replacing(folder / f"{name}.csv") as partial:
             table.to_csv(partial, index=False, lineterminator="\n", float_format="%.6g")

@@ -19,13 +19,13 @@ from stages.representations.base import Change, Image, Representation, decibels,
 from stages.representations.stft import between
 
 NEGLIGIBLE = 1e-7
-"""Of a wavelet's spectrum, relative to its peak: what is smaller is left out."""
+"""Share of the peak of a wavelet's spectrum below which values are left out."""
 
 SAMPLES_PER_FRAME = 32
-"""At least: of |W|^2, whose mean over a frame is the image."""
+"""Least number of samples of |W|^2 per frame, whose mean over a frame is the image."""
 
 RENDERING_WINDOW = 2048
-"""Samples of the STFT that changes are rendered through: the order of the wavelets' length at low frequencies."""
+"""Window of the STFT that renders changes, in samples: of the order of the wavelets' length at low frequencies."""
 
 
 class CWT(Representation):
@@ -45,14 +45,14 @@ class CWT(Representation):
     frames: Annotated[Count, Field(ge=16, le=512)]
 
     def image(self, waveform: Waveform, sample_rate: int) -> Image:
-        """Shape (rows, frames), float32 in [0, 1]."""
+        """Make the scalogram, shape (rows, frames), float32 in [0, 1]."""
         return decibels(np.stack(list(self.powers(waveform, sample_rate))))
 
     def frequencies(self, sample_rate: int) -> npt.NDArray[np.float64]:
-        """Centre frequency of each row in Hz, up to 0.45 sample_rate.
+        """Compute the centre frequency of each row in Hz, up to 0.45 sample_rate.
 
         Raises:
-            InputError: `fmin` is no lower than that.
+            InputError: `fmin` is not below 0.45 sample_rate.
         """
         if self.fmin >= 0.45 * sample_rate:
             raise InputError(
@@ -62,7 +62,7 @@ class CWT(Representation):
         return np.geomspace(self.fmin, 0.45 * sample_rate, self.rows)
 
     def powers(self, waveform: Waveform, sample_rate: int) -> Iterator[npt.NDArray[np.float64]]:
-        """Mean of |W|^2 over each frame, a row at a time, shape (frames,)."""
+        """Yield the mean of |W|^2 over each frame, one row at a time, shape (frames,)."""
         length, bands = _bank(self, len(waveform), sample_rate)
         spectrum = scipy.fft.rfft(waveform, length)
         for band in bands:
@@ -71,7 +71,7 @@ class CWT(Representation):
             yield _means(power, np.linspace(0, band.samples * len(waveform) / length, self.frames + 1))
 
     def amplified(self, waveform: Waveform, sample_rate: int, change: Change) -> Waveform:
-        """As a gain on the clip's own STFT, since the wavelets of neighbouring scales overlap."""
+        """Apply the change as a gain on the clip's own STFT, since the wavelets of neighbouring scales overlap."""
         longer = librosa.util.fix_length(waveform, size=max(len(waveform), RENDERING_WINDOW))
         spectrum = librosa.stft(longer, n_fft=RENDERING_WINDOW)
         bins = between(change, self.frequencies(sample_rate), RENDERING_WINDOW, sample_rate)
@@ -85,15 +85,15 @@ class _Band:
     """The part of a wavelet's spectrum that is not negligible."""
 
     first: int
-    """Bin of the FFT that it starts at."""
+    """Bin of the FFT that the part starts at."""
     response: npt.NDArray[np.float32]
     samples: int
-    """Of |W|^2 over the transform's length."""
+    """Number of samples of |W|^2 over the transform's length."""
 
 
 @lru_cache(maxsize=4)
 def _bank(transform: CWT, samples: int, sample_rate: int) -> tuple[int, list[_Band]]:
-    """The length of the FFT and the wavelets' spectra, for clips of one length."""
+    """Compute the length of the FFT and the wavelets' spectra, for clips of one length."""
     scales = transform.centre * sample_rate / transform.frequencies(sample_rate)
     # At this distance the longest wavelet is exp(-16), so that the clip's end does not reach round to its start.
     margin = int(4 * np.sqrt(transform.bandwidth) * scales.max())
@@ -112,7 +112,7 @@ def _band(transform: CWT, scale: float, length: int) -> _Band:
 
 
 def _means(values: npt.NDArray[np.floating], edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Mean between neighbouring edges, at fractional positions, of values that are joined by straight lines."""
+    """Average values, joined by straight lines, between neighbouring edges at fractional positions."""
     integral = scipy.integrate.cumulative_trapezoid(values, initial=0)
     means: npt.NDArray[np.float64] = np.diff(np.interp(edges, np.arange(len(values)), integral)) / np.diff(edges)
     return means

@@ -7,7 +7,7 @@ from stages.representations.cwt import CWT
 
 
 class CWTTonnetz(WithChromagram):
-    """`cwt`, then constant-Q chroma, tonnetz and harmonic change."""
+    """The image of `cwt`, then constant-Q chroma, tonnetz and harmonic change."""
 
     short: ClassVar[str] = f"{CWT.short} and chromagram"
 

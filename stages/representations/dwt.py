@@ -34,12 +34,12 @@ class DWT(Representation):
         return wavelet
 
     def image(self, waveform: Waveform, sample_rate: int) -> Image:
-        """Shape (rows, frames), float32 in [0, 1]."""
+        """Make the image of wavelet packets, shape (rows, frames), float32 in [0, 1]."""
         coefficients = packets(waveform, self.wavelet, self.level)
         return decibels(pool(pool(coefficients**2, self.rows, axis=0), self.frames, axis=1))
 
     def amplified(self, waveform: Waveform, sample_rate: int, change: Change) -> Waveform:
-        """As a gain on the clip's own wavelet packets."""
+        """Apply the change as a gain on the clip's own wavelet packets."""
         coefficients = packets(waveform, self.wavelet, self.level)
         bands, places = coefficients.shape
         gain = db_to_amplitude(interpolate_blocks(interpolate_blocks(change, bands, axis=0), places, axis=1))
@@ -47,7 +47,7 @@ class DWT(Representation):
 
 
 def packets(waveform: Waveform, wavelet: str, level: int) -> Image:
-    """Wavelet packet coefficients in frequency order, shape (2 ** level, ceil(samples / 2 ** level)).
+    """Compute wavelet packet coefficients in frequency order, shape (2 ** level, ceil(samples / 2 ** level)).
 
     The waveform is padded with zeros to a multiple of 2 ** level, so that the transform, taken as periodic, keeps its
     energy (for orthogonal wavelets).
@@ -60,7 +60,7 @@ def packets(waveform: Waveform, wavelet: str, level: int) -> Image:
 
 
 def unpacked(coefficients: Image, wavelet: str) -> Waveform:
-    """The waveform of wavelet packets in frequency order, shape (2 ** level, places): the inverse of `packets`."""
+    """Invert `packets`: compute the waveform from packets in frequency order, shape (2 ** level, places)."""
     while len(coefficients) > 1:
         lower, upper = coefficients[::2], coefficients[1::2]
         low, high = _mirrored(lower, upper), _mirrored(upper, lower)
@@ -70,7 +70,7 @@ def unpacked(coefficients: Image, wavelet: str) -> Waveform:
 
 
 def _mirrored(even: Image, odd: Image) -> Image:
-    """Rows of the one at even places, of the other at odd ones: every second band runs downwards in frequency."""
+    """Take rows of the one at even places, of the other at odd ones: every second band runs downwards in frequency."""
     rows = even.copy()
     rows[1::2] = odd[1::2]
     return rows

@@ -7,7 +7,7 @@ from stages.representations.dwt import DWT
 
 
 class DWTTonnetz(WithChromagram):
-    """`dwt`, then constant-Q chroma, tonnetz and harmonic change."""
+    """The image of `dwt`, then constant-Q chroma, tonnetz and harmonic change."""
 
     short: ClassVar[str] = f"{DWT.short} and chromagram"
 

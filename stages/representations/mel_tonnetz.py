@@ -7,7 +7,7 @@ from stages.representations.mel import Mel
 
 
 class MelTonnetz(WithChromagram):
-    """`mel`, then constant-Q chroma, tonnetz and harmonic change."""
+    """The image of `mel`, then constant-Q chroma, tonnetz and harmonic change."""
 
     short: ClassVar[str] = f"{Mel.short} and chromagram"
 

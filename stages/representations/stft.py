@@ -30,20 +30,20 @@ class STFT(Representation):
         return self
 
     def image(self, waveform: Waveform, sample_rate: int) -> Image:
-        """Shape (rows, frames), float32 in [0, 1]."""
+        """Make the spectrogram, shape (rows, frames), float32 in [0, 1]."""
         power = np.abs(self._spectrum(waveform)) ** 2
         return decibels(pool(self.bands(power, sample_rate), self.frames, axis=1))
 
     def bands(self, power: npt.NDArray[np.floating], sample_rate: int) -> npt.NDArray[np.floating]:
-        """Rows of the image from bins: equal bands from 0 to sample_rate / 2."""
+        """Pool bins into the rows of the image: equal bands from 0 to sample_rate / 2."""
         return pool(power, self.rows, axis=0)
 
     def bins(self, change: Change, sample_rate: int) -> Change:
-        """A change of the n_fft / 2 + 1 bins from one of the rows."""
+        """Turn a change of the rows into one of the n_fft / 2 + 1 bins."""
         return interpolate_blocks(change, self.n_fft // 2 + 1, axis=0)
 
     def amplified(self, waveform: Waveform, sample_rate: int, change: Change) -> Waveform:
-        """As a gain on the clip's own STFT."""
+        """Apply the change as a gain on the clip's own STFT."""
         spectrum = self._spectrum(waveform)
         gain = librosa.db_to_amplitude(interpolate_blocks(self.bins(change, sample_rate), spectrum.shape[1], axis=1))
         rendered: Waveform = librosa.istft(
@@ -65,5 +65,5 @@ class STFT(Representation):
 
 
 def between(change: Change, centres: npt.NDArray[np.floating], n_fft: int, sample_rate: int) -> Change:
-    """A change of the bins from one of rows whose centre frequencies are given, ascending, in Hz."""
+    """Turn a change of rows, whose centre frequencies are given, ascending, in Hz, into one of the bins."""
     return interpolate(change, centres, np.fft.rfftfreq(n_fft, 1 / sample_rate), axis=0)

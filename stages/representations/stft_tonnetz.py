@@ -7,7 +7,7 @@ from stages.representations.stft import STFT
 
 
 class STFTTonnetz(WithChromagram):
-    """`stft`, then constant-Q chroma, tonnetz and harmonic change."""
+    """The image of `stft`, then constant-Q chroma, tonnetz and harmonic change."""
 
     short: ClassVar[str] = f"{STFT.short} and chromagram"
 

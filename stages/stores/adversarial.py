@@ -22,21 +22,21 @@ class Adversarial:
     label: Integers
     target: Integers
     eligible: Flags
-    """Predicted right, so that they were attacked."""
+    """Mask of the clips that the model predicts right, which were attacked."""
     success: Flags
-    """Put into the target class by the model's own float32 verdict on the stored array."""
+    """Mask of the clips put into the target class by the model's own float32 verdict on the stored array."""
     cost: Images
     """Size of the perturbation in the attack's norm, shape (N,); infinite where the attack failed."""
     size_linf: Images
     size_l2: Images
     size_l1: Images
     queries: Integers
-    """Passes through the model, each forward alone or forward and backward."""
+    """Passes through the model per clip, each forward alone or forward and backward."""
     clean: Images
     adversarial: Images
-    """Shape (N, 1, height, width); the clean clip where the attack failed."""
+    """Adversarial images, shape (N, 1, height, width); the clean clip where the attack failed."""
     attributes: Mapping[str, Any]
-    """Which attack, with which parameters, on which model. Nothing here depends on the clock."""
+    """Attributes of the store: the attack, its parameters and the model. None of them depends on the clock."""
 
 
 def write_adversarial(path: Path, store: Adversarial) -> None:
@@ -51,7 +51,13 @@ def read_adversarial(path: Path, stage: str) -> Adversarial:
     """Read an adversarial store.
 
     Raises:
-        InputError: it is missing, damaged or incomplete; the message names the stage to run again.
+        InputError: the store is missing, damaged or incomplete; the message names the stage to run again.
+
+    Example:
+        >>> cell = CellPaths("stft", "resnet18", 5)
+        >>> path, stage = cell.attack("baseline", "bim"), cell.stage("attack", "baseline", "bim")
+        >>> read_adversarial(path, stage).attributes["attack"]
+        'bim'
     """
     columns, attributes = hdf5.read(path, stage, COLUMNS, ())
     return Adversarial(**columns, attributes=attributes)

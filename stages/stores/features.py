@@ -22,9 +22,9 @@ class Features:
     """A feature store in memory; N clips."""
 
     features: Images
-    """Shape (N, 1, height, width), in [0, 1]."""
+    """Images of the clips, shape (N, 1, height, width), in [0, 1]."""
     variants: Images
-    """Of augmented copies of the clips, for training: shape (N, copies, height, width), in [0, 1]."""
+    """Images of augmented copies of the clips, for training, shape (N, copies, height, width), in [0, 1]."""
     labels: Integers
     folds: Integers
     clips: Strings
@@ -36,7 +36,7 @@ class Features:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one feature: (1, height, width)."""
+        """The shape of one clip's image: (1, height, width)."""
         return self.features.shape[1], self.features.shape[2], self.features.shape[3]
 
 
@@ -50,11 +50,11 @@ def write_features(
     """Write a feature store, one clip at a time, in the order given.
 
     Args:
-        path: where; an older store is replaced once the new one is whole.
+        path: file to write; an older store is replaced once the new one is whole.
         columns: labels, folds, clips and groups, N of each.
         images: N arrays of shape `shape`, float32 in [0, 1]: the clip's image, then those of its augmented copies.
-        shape: (1 + copies, height, width).
-        attributes: written to the file itself.
+        shape: shape of each array, (1 + copies, height, width).
+        attributes: attributes of the file itself.
     """
     count = len(columns["clips"])
     versions, *size = shape
@@ -72,13 +72,18 @@ def read_features(path: Path, stage: str, provenance: Mapping[str, str]) -> Feat
     """Read a feature store.
 
     Args:
-        path: where.
-        stage: that writes it, named in errors.
-        provenance: what its features must be made of, as `stages.stores.provenance` has it.
+        path: file to read.
+        stage: the stage that writes the store, named in errors.
+        provenance: origins that the features must have, as `stages.stores.provenance` names them.
 
     Raises:
-        InputError: it is missing, damaged, incomplete or made of something else; the message names the stage to run
-            again.
+        InputError: the store is missing, damaged, incomplete or made of something else; the message names the stage to
+            run again.
+
+    Example:
+        >>> made_of = provenance.of_features("stft")
+        >>> read_features(paths.features("stft"), "features@stft", made_of).representation
+        'stft'
     """
     columns, attributes = hdf5.read(path, stage, COLUMNS, ATTRIBUTES)
     for name, wanted in provenance.items():

@@ -13,17 +13,17 @@ from stages.core.arrays import Array
 from stages.core.errors import InputError
 
 COMPLETE = "complete"
-"""Attribute that is written last."""
+"""Name of the attribute that is written last."""
 
 
 @contextmanager
 def writing(path: Path, size: int, attributes: Mapping[str, Any]) -> Iterator[h5py.File]:
-    """Give a new HDF5 file, which takes the place of `path` once the block has filled it.
+    """Open a new HDF5 file, which takes the place of `path` once the block has filled it.
 
     Args:
-        path: where; an older store is replaced once the new one is whole.
+        path: file to write; an older store is replaced once the new one is whole.
         size: bytes that the disk must have free.
-        attributes: of the file itself.
+        attributes: attributes of the file itself.
 
     Raises:
         InputError: the disk is full.
@@ -47,7 +47,7 @@ def write_column(file: h5py.File, name: str, values: Array) -> None:
 
 
 def create_column(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> h5py.Dataset:
-    """Make room for a checksummed array: one chunk a clip for images, one chunk in all for anything else."""
+    """Make room for a checksummed array: one chunk per clip for images, one chunk in all for anything else."""
     if 0 in shape:
         return file.create_dataset(name, shape, dtype)
     return file.create_dataset(name, shape, dtype, chunks=(1, *shape[1:]) if len(shape) > 1 else shape, fletcher32=True)
@@ -59,10 +59,10 @@ def read(
     """Read some columns and all attributes of a store.
 
     Args:
-        path: where.
-        stage: that writes it, named in errors.
+        path: file to read.
+        stage: the stage that writes the store, named in errors.
         columns: names of the arrays to read.
-        attributes: names that must be there.
+        attributes: names of the attributes that must be there.
 
     Raises:
         InputError: the store is missing, damaged or incomplete; the message names the stage to run again.

@@ -9,7 +9,7 @@ def of_features(representation: str) -> dict[str, str]:
     """Name the data set and every parameter that a feature store comes from, sections as JSON.
 
     Args:
-        representation: by its name.
+        representation: name of the representation.
 
     Raises:
         InputError: a section is missing.
@@ -20,7 +20,7 @@ def of_features(representation: str) -> dict[str, str]:
 
 
 def of_attack(attack: str) -> dict[str, str]:
-    """Name an attack and its parameters as params.yaml has them, before any tuning, as JSON.
+    """Name an attack and its parameters as they stand in params.yaml, before any tuning, as JSON.
 
     Raises:
         InputError: the attack has no section.

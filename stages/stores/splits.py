@@ -13,7 +13,7 @@ from stages.stores.features import Features
 
 @dataclass(frozen=True)
 class Split:
-    """Positions in the feature store, ascending."""
+    """The positions of the training, validation and test clips in the feature store, ascending."""
 
     train: Integers
     validation: Integers
@@ -21,16 +21,21 @@ class Split:
 
 
 def split(store: Features, fold: int, validation_share: float, seed: int) -> Split:
-    """Test on one fold, train on the others, less a validation share of them.
+    """Split the clips of a store: test on one fold, train on the others, less a validation share of them.
 
     Args:
-        store: its labels, folds and groups are used.
-        fold: the test fold.
+        store: the feature store; its labels, folds and groups are used.
+        fold: number of the test fold.
         validation_share: share of each class's remaining clips, in (0, 0.5); met with whole groups.
-        seed: draws the groups.
+        seed: the run's seed; it draws the groups.
 
     Raises:
         InputError: the dataset has no such fold, or nothing is left to train on.
+
+    Example:
+        >>> parts = split(store, fold=5, validation_share=0.2, seed=0)
+        >>> np.unique(store.folds[parts.test]), 5 in store.folds[parts.train]
+        (array([5]), False)
     """
     if fold not in store.folds:
         raise InputError(f"grid.fold: {fold} is not a fold of the dataset; it has {sorted(set(store.folds.tolist()))}")
@@ -43,7 +48,7 @@ def split(store: Features, fold: int, validation_share: float, seed: int) -> Spl
 
 
 def _validation_groups(store: Features, rest: Integers, share: float, seed: int) -> set[str]:
-    """Groups drawn class by class until the share of its clips is reached; of each class one is left to train on."""
+    """Draw groups class by class until the share of its clips is reached; leave one of each class to train on."""
     sizes = {label: Counter(store.groups[rest[store.labels[rest] == label]]) for label in np.unique(store.labels[rest])}
     left = {label: set(own) for label, own in sizes.items()}
     for label, own in sizes.items():

@@ -14,7 +14,7 @@ from stages.core.params import Number, Parameters
 
 
 class AugmentParams(Parameters):
-    """How far the images are changed."""
+    """The largest changes of the images, and how often a clip gives way to an augmented copy."""
 
     p_waveform_augment: Annotated[Number, Field(ge=0, le=1)]
     time_shift: Annotated[Number, Field(ge=0, le=1)]
@@ -26,10 +26,10 @@ class AugmentParams(Parameters):
 
 @dataclass(frozen=True)
 class Draw:
-    """What chance has in store for some clips in one epoch; row i is clip i's, whatever batch it comes in."""
+    """The random numbers of some clips in one epoch; row i belongs to clip i, whatever batch it comes in."""
 
     numbers: Tensor
-    """Of the clip's own changes, shape (clips, 6), in [0, 1)."""
+    """Random numbers for the clip's own changes, shape (clips, 6), in [0, 1)."""
     partners: Tensor
     """Positions of the clips that are mixed in, shape (clips,)."""
     weights: Tensor
@@ -40,14 +40,14 @@ def versions(images: Tensor, copies: Tensor, seed: int, epoch: int, params: Augm
     """Choose the versions that are trained on in an epoch: some clips give way to one of their augmented copies.
 
     Args:
-        images: shape (N, 1, height, width).
-        copies: shape (N, copies, height, width); without any, every clip stays.
-        seed: of the run.
-        epoch: by its number.
+        images: images of the N clips, shape (N, 1, height, width).
+        copies: images of their augmented copies, shape (N, copies, height, width); without any, every clip stays.
+        seed: the run's seed.
+        epoch: number of the epoch.
         params: `p_waveform_augment` is the share of the clips that give way.
 
     Returns:
-        shape (N, 1, height, width).
+        the images, shape (N, 1, height, width).
     """
     count, choices = copies.shape[:2]
     if not choices:
@@ -59,12 +59,12 @@ def versions(images: Tensor, copies: Tensor, seed: int, epoch: int, params: Augm
 
 
 def draw(seed: int, epoch: int, clips: int, params: AugmentParams) -> Draw:
-    """The randomness of an epoch.
+    """Draw the randomness of an epoch.
 
     Args:
-        seed: of the run.
-        epoch: by its number.
-        clips: how many there are.
+        seed: the run's seed.
+        epoch: number of the epoch.
+        clips: number of clips.
         params: `mixup` is alpha of Beta(alpha, alpha), which the weights follow; nothing is mixed where it is 0.
     """
     numbers = seeding.generator(seed, "augmentation", epoch).random((clips, 5), np.float32)
@@ -79,16 +79,16 @@ def draw(seed: int, epoch: int, clips: int, params: AugmentParams) -> Draw:
 
 
 def augment(images: Tensor, indices: Tensor, drawn: Draw, params: AugmentParams) -> Tensor:
-    """Some training clips, each changed by itself, then mixed with its partner (mixup, Zhang et al. 2018).
+    """Change some training clips, each by itself, then mix them with their partners (mixup, Zhang et al. 2018).
 
     Args:
-        images: of all N training clips, shape (N, 1, height, width), in [0, 1].
+        images: images of all N training clips, shape (N, 1, height, width), in [0, 1].
         indices: positions of the clips wanted, shape (batch,).
         drawn: the epoch's randomness.
-        params: how far.
+        params: how far the images are changed and mixed.
 
     Returns:
-        shape (batch, 1, height, width), in [0, 1].
+        the images, shape (batch, 1, height, width), in [0, 1].
     """
     numbers = drawn.numbers.to(images.device)
     own = change(images[indices], numbers[indices], params)
@@ -103,7 +103,7 @@ def change(images: Tensor, numbers: Tensor, params: AugmentParams) -> Tensor:
     """Shift in time, change the level, then blank frames and a band of rows (SpecAugment, Park et al. 2019).
 
     Args:
-        images: shape (batch, 1, height, width), in [0, 1].
+        images: images of the clips, shape (batch, 1, height, width), in [0, 1].
         numbers: the clips' rows of `Draw.numbers`.
         params: largest circular shift and largest stretches, as shares of the image; largest gain in dB.
     """
@@ -119,7 +119,7 @@ def change(images: Tensor, numbers: Tensor, params: AugmentParams) -> Tensor:
 
 
 def _stretch(size: int, share: Tensor, place: Tensor) -> Tensor:
-    """Shape (batch, size): True on a stretch of `share` of the axis, begun at `place` of the room that is left."""
+    """Mark a stretch of `share` of the axis, begun at `place` of the room that is left: shape (batch, size), bool."""
     length = (share * size).round()
     start = (place * (size - length)).round()
     positions = torch.arange(size, device=share.device)

@@ -25,7 +25,7 @@ def train_baseline(cell: Cell, recipe: TrainParams) -> Trained:
     """Train a fresh network of the cell's architecture.
 
     Args:
-        cell: its seed draws the weights, the order of the clips and their augmentation.
+        cell: the cell; its seed draws the weights, the order of the clips and their augmentation.
         recipe: the section `train` of params.yaml.
 
     Raises:

@@ -21,7 +21,7 @@ from stages.training.augment import AugmentParams, Draw
 
 
 class RecipeParams(Parameters):
-    """The recipe: AdamW on a one-cycle schedule (Smith and Topin 2019)."""
+    """The training recipe: AdamW on a one-cycle schedule (Smith and Topin 2019)."""
 
     epochs: Annotated[Count, Field(ge=1)]
     batch_size: Annotated[Count, Field(ge=2)]
@@ -31,7 +31,7 @@ class RecipeParams(Parameters):
 
 
 class TrainParams(RecipeParams):
-    """The recipe of the baseline, and how every training image is augmented, that of hardening too."""
+    """The recipe of the baseline, and the augmentation of all training images, those of hardening too."""
 
     augment: AugmentParams
 
@@ -41,27 +41,27 @@ class Batch:
     """Some training clips, augmented, on the device."""
 
     images: Tensor
-    """Shape (batch, 1, height, width), in [0, 1]."""
+    """Images of the clips, shape (batch, 1, height, width), in [0, 1]."""
     labels: Tensor
-    """Shape (batch,)."""
+    """Classes of the clips, shape (batch,)."""
     indices: Tensor
     """Positions among the training clips, shape (batch,), on the CPU."""
     partner_labels: Tensor
-    """Of the clips that are mixed in, shape (batch,)."""
+    """Classes of the clips that are mixed in, shape (batch,)."""
     weights: Tensor
     """Share of each clip's own label, shape (batch,), in [0.5, 1]."""
     epoch: int
     drawn: Draw
     """The epoch's randomness, of all training clips, on the CPU."""
     replay: int = 0
-    """How often it was trained on just before."""
+    """Number of times that the batch was trained on just before."""
 
     def augment_as(self, images: Tensor, params: AugmentParams) -> Tensor:
-        """Take the same clips of another version of the N training images, augmented alike, on the device."""
+        """Augment the same clips of another version of the N training images alike, and move them to the device."""
         return augment.augment(images, self.indices, self.drawn, params).to(self.images.device)
 
     def split(self, pieces: int) -> list["Batch"]:
-        """Divide the clips into at most so many batches of about one size, of at least two clips each."""
+        """Divide the clips into at most `pieces` batches of about one size, of at least two clips each."""
         pieces = max(min(pieces, len(self.indices) // 2), 1)
         tensors = (self.images, self.labels, self.indices, self.partner_labels, self.weights)
         images, labels, indices, partners, weights = (tensor.tensor_split(pieces) for tensor in tensors)
@@ -71,7 +71,7 @@ class Batch:
         ]
 
     def select(self, chosen: Tensor) -> "Batch":
-        """Pick some of its clips; `chosen` is a mask of shape (batch,)."""
+        """Pick some of the batch's clips; `chosen` is a mask of shape (batch,)."""
         return replace(
             self,
             images=self.images[chosen],
@@ -84,14 +84,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """N training clips, the recipe, the randomness."""
+    """N training clips, with the recipe and the randomness that they are trained on with."""
 
     images: Tensor
-    """Shape (N, 1, height, width), in [0, 1]."""
+    """Images of the clips, shape (N, 1, height, width), in [0, 1]."""
     copies: Tensor
-    """Of augmented copies of the clips' sounds, shape (N, copies, height, width), in [0, 1]."""
+    """Images of augmented copies of the clips' sounds, shape (N, copies, height, width), in [0, 1]."""
     labels: Tensor
-    """Shape (N,)."""
+    """Classes of the clips, shape (N,)."""
     clips: Sequence[str]
     """Names of the N clips."""
     classes: Sequence[str]
@@ -101,16 +101,16 @@ class TrainingData:
     seed: int
     compute: ComputeParams
     steps_per_batch: int = 1
-    """Times that each batch is trained on in a row."""
+    """Number of times that each batch is trained on in a row."""
 
     @property
     def ingredients(self) -> tuple[Ingredient, ...]:
-        """What of it the weights depend on."""
+        """The parts of the training data that the weights depend on."""
         return self.images, self.copies, self.labels, repr(self.recipe), self.augment, self.seed
 
     @property
     def facts(self) -> dict[str, str]:
-        """What the model's metadata say of the training."""
+        """The facts about the training that the model's metadata record."""
         return {
             "recipe": self.recipe.model_dump_json(exclude={"augment"}),
             "augmentation": self.augment.model_dump_json(),
@@ -121,13 +121,13 @@ class TrainingData:
 
     @property
     def batch_size(self) -> int:
-        """Clips in a batch: all of them where there are fewer than the recipe asks for, and alike for each process."""
+        """The number of clips in a batch: the recipe's, or all if fewer, cut to a multiple of the processes."""
         together = self.compute.world_size
         return min(self.recipe.batch_size, len(self.images)) // together * together
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch; clips beyond the last whole batch wait for the next shuffle."""
+        """The number of steps of an epoch; clips beyond the last whole batch wait for the next shuffle."""
         return len(self.images) // self.batch_size * self.steps_per_batch
 
     def on(self, device: torch.device) -> "TrainingData":
@@ -139,14 +139,14 @@ class TrainingData:
         return replace(self, images=images, copies=copies, labels=labels)
 
     def permutation(self, epoch: int) -> Tensor:
-        """Positions of the clips of each step in an epoch, shape (steps, batch), on the CPU."""
+        """Shuffle the clips of an epoch: their positions for each step, shape (steps, batch), on the CPU."""
         shuffled = seeding.generator(self.seed, "order", epoch).permutation(len(self.images))
         batches = len(self.images) // self.batch_size
         order = torch.from_numpy(shuffled[: batches * self.batch_size]).view(batches, self.batch_size)
         return order.repeat_interleave(self.steps_per_batch, dim=0)
 
     def batches(self, epoch: int, device: torch.device, rank: int) -> Iterator[Batch]:
-        """The batches of an epoch, or the share of each that the process `rank` trains on."""
+        """Yield the batches of an epoch, or the share of each that the process `rank` trains on."""
         drawn = augment.draw(self.seed, epoch, len(self.images), self.augment)
         versions = augment.versions(self.images, self.copies, self.seed, epoch, self.augment)
         shares = self.permutation(epoch).chunk(self.compute.world_size, dim=1)
@@ -164,7 +164,11 @@ class TrainingData:
             )
 
     def require_learnable(self) -> None:
-        """Raise an InputError if there is too little to learn from, or it cannot be shared out."""
+        """Check that there is enough to learn from, and that the processes can share it.
+
+        Raises:
+            InputError: clips or classes are too few, or batches cannot be shared evenly.
+        """
         if len(self.images) < (least := max(2, self.compute.world_size)):
             raise InputError(f"training needs at least {least} clips; the training folds leave {len(self.images)}")
         counts = np.bincount(self.labels.cpu().numpy(), minlength=len(self.classes))
@@ -181,7 +185,7 @@ class TrainingData:
 
 
 def load_training_data(cell: Cell, recipe: RecipeParams, augment: AugmentParams) -> TrainingData:
-    """Take the training clips of a cell."""
+    """Take the training clips of a cell, with the recipe and the augmentation."""
     features, training = cell.features, cell.split.train
     images, labels = cell.clips(training)
     return TrainingData(

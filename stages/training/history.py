@@ -16,23 +16,23 @@ class Epoch:
     epoch: int
     loss: float
     accuracy: float
-    """On the training batches, as trained on; of a mixture, the clip with the greater share counts."""
+    """Accuracy on the training batches, as trained on; of a mixture, the clip with the greater share counts."""
     validation_accuracy: float
     validation_score: float
-    """What the epoch is chosen by: accuracy, or in hardening that under attack."""
+    """Score that the epoch is chosen by: accuracy, or in hardening accuracy under attack."""
     standard_error: float
-    """Of the score."""
+    """Standard error of the score."""
     learning_rate: float
-    """Of the epoch's last step."""
+    """Learning rate of the epoch's last step."""
 
 
 def best_epoch(history: Sequence[Epoch]) -> Epoch:
     """Choose the latest epoch whose score lies within a standard error of the best one's (Breiman et al. 1984).
 
-    On few validation clips the very best is often a lucky one from the middle of the schedule; towards its end accuracy
-    on clean clips is best too. What scores less than half of the best is never kept: `overfits_catastrophically`
-    rolls it back. Whichever is kept of a part of the history is its last epoch, or was kept before that: the choice can
-    be made as training goes on.
+    On few validation clips the very best epoch is often a lucky one from the middle of the schedule; towards its end
+    accuracy on clean clips is best too. An epoch that scores less than half of the best is never kept:
+    `overfits_catastrophically` rolls it back. The epoch kept of a part of the history is the last one of that part, or
+    was kept before it: so the choice can be made as training goes on.
     """
     best = max(history, key=lambda row: row.validation_score)
     least = max(best.validation_score - best.standard_error, best.validation_score / 2)
@@ -54,7 +54,7 @@ def summary(history: Sequence[Epoch]) -> dict[str, str]:
 def overfits_catastrophically(history: Sequence[Epoch]) -> bool:
     """Tell whether the last epoch's score fell below half of the best one's, while training accuracy rose above it.
 
-    So does robust accuracy when training overfits its single-step adversaries: catastrophic overfitting (Wong, Rice,
+    Robust accuracy does so when training overfits its single-step adversaries: catastrophic overfitting (Wong, Rice,
     Kolter 2020).
     """
     *before, last = history
@@ -65,6 +65,6 @@ def overfits_catastrophically(history: Sequence[Epoch]) -> bool:
 
 
 def write(path: Path, history: Sequence[Epoch]) -> None:
-    """Write a training history as CSV, a row an epoch."""
+    """Write a training history as CSV, one row per epoch."""
     with files.replacing(path) as partial:
         pd.DataFrame([asdict(row) for row in history]).to_csv(partial, index=False, lineterminator="\n")

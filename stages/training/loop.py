@@ -23,54 +23,57 @@ from stages.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Score:
-    """How good a model is on the validation clips."""
+    """The score of a model on the validation clips."""
 
     value: float
-    """Share of the clips, by which the epoch is chosen."""
+    """Share of the clips by which the epoch is chosen."""
     accuracy: float
     clips: int
-    """How many there are."""
+    """Number of validation clips."""
 
     @property
     def standard_error(self) -> float:
-        """Of the value; of n clips as if two more were there, one right, or it would be 0 where all are (Agresti)."""
+        """The standard error of the value, as if there were two more clips, one of them right (Agresti).
+
+        Without them it would be 0 where all clips are right.
+        """
         share = (self.value * self.clips + 1) / (self.clips + 2)
         return math.sqrt(share * (1 - share) / (self.clips + 2))
 
 
 @dataclass(frozen=True)
 class Record:
-    """Where a run writes down how far it is."""
+    """The places where a run writes down its progress."""
 
     what: str
-    """The work, for progress."""
+    """Name of the work, for progress."""
     history: Path
-    """Written after every epoch, for people."""
+    """History file, written after every epoch, for people."""
     scratch: Scratch
-    """Written after every epoch, to go on from; removed once the result is written."""
+    """State to go on from, written after every epoch; removed once the result is written."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network, and what is to be told of it."""
+    """A trained network, with the facts of its training and the scratch of its run."""
 
     network: nn.Module
     facts: Mapping[str, str]
     scratch: Scratch
 
     def write(self, path: Path, card: Card) -> None:
-        """Write the model file, and forget what was kept of the unfinished run."""
+        """Write the model file, and remove the scratch of the unfinished run."""
         if distributed.is_main_process():
             checkpoints.write(path, self.network, card, self.facts)
         self.scratch.remove()
 
 
 RollbackRule = Callable[[list[Epoch]], bool]
-"""Says of a history whether its last epoch is to be rolled back."""
+"""Function of a history: tells whether its last epoch is to be rolled back."""
 
 
 def no_rollback(_history: list[Epoch]) -> bool:
-    """Roll no epoch back."""
+    """Roll no epoch back, whatever the history."""
     return False
 
 
@@ -82,18 +85,18 @@ def fit(
     record: Record,
     rollback: RollbackRule = no_rollback,
 ) -> list[Epoch]:
-    """Train a network, or go on with it; it ends with the weights of the epoch that `history.best_epoch` chooses.
+    """Train a network, or resume its training, and give it the weights of the epoch that `history.best_epoch` chooses.
 
     Args:
-        network: changed in place, moved to the device.
-        data: what it is trained on.
-        loss: of each batch.
+        network: the network, changed in place, moved to the device.
+        data: the clips and the recipe.
+        loss: loss function of each batch.
         score: judges the network, in evaluation mode, after each epoch, on validation clips.
-        record: where progress is kept; an unfinished run that is found there is resumed.
+        record: places where progress is kept; an unfinished run that is found there is resumed.
         rollback: says after each epoch whether training goes on from the best epoch's weights instead.
 
     Returns:
-        the history, a row an epoch.
+        the history, one row per epoch.
 
     Raises:
         InputError: the clips cannot be trained on, or the loss is not finite for the second time.
@@ -129,15 +132,15 @@ class _Epochs:
         self.history: list[Epoch] = []
         self.clips_per_epoch = data.steps * data.batch_size
         self.clips_per_second = 0.0
-        """Of the last epoch's training; in no file, as equal runs differ in it."""
+        """Speed of the last epoch's training; it is in no file, as equal runs differ in it."""
 
     def state(self) -> State:
-        """All that a later process needs to go on as if nothing had happened; not a copy."""
+        """Gather all that a later process needs to go on as if nothing had happened; not a copy."""
         rows = [asdict(row) for row in self.history]
         return {**self.trainer.state(), **self.recovery.state(), "best": self.best, "history": rows}
 
     def resume(self, state: State | None) -> bool:
-        """Go on from the state that a process left behind, the first one's; whether there was any."""
+        """Restore the state that an earlier process left, as the first process read it; tell whether there was any."""
         state = self.trainer.fabric.broadcast(state)
         if state:
             self.trainer.restore(state)

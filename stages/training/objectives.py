@@ -9,15 +9,15 @@ from torch.nn import functional
 from stages.training.batches import Batch
 
 LossFunction = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
-"""Gives the loss of a batch, a scalar, and logits to count hits by, shape (batch, classes); the step is the loop's.
+"""Function of model and batch: the loss, a scalar, and logits to count hits by, shape (batch, classes).
 
-This is where a defense makes its adversaries, and weighs what they cost. The model may be wrapped by Fabric: attacks
-go against `distributed.unwrap(model)`.
+The loop takes the step. This is where a defense makes its adversaries, and weighs their loss. The model may be wrapped
+by Fabric: attacks go against `distributed.unwrap(model)`.
 """
 
 
 class CrossEntropy:
-    """Cross-entropy of the clips as they are."""
+    """The cross-entropy of the clips as they are."""
 
     def __init__(self, label_smoothing: float) -> None:
         """Set the share, in [0, 1), of each label that is spread over all classes."""
@@ -29,18 +29,18 @@ class CrossEntropy:
 
 
 def cross_entropy(model: nn.Module, images: Tensor, batch: Batch, label_smoothing: float) -> tuple[Tensor, Tensor]:
-    """Compute the mean loss of images that stand for a batch's, and their logits.
+    """Compute the mean loss of images that stand in for a batch's images, and their logits.
 
     The labels are the clips' own and, by their partners' shares, those of the clips that are mixed in.
 
     Args:
-        model: put into training mode.
-        images: shape (batch, 1, height, width), in [0, 1].
-        batch: its labels, partners and weights are used.
-        label_smoothing: in [0, 1).
+        model: the model; it is put into training mode.
+        images: the images, shape (batch, 1, height, width), in [0, 1].
+        batch: the batch; its labels, partners and weights are used.
+        label_smoothing: share of each label that is spread over all classes, in [0, 1).
 
     Returns:
-        a scalar, and shape (batch, classes).
+        the loss, a scalar, and the logits, shape (batch, classes).
     """
     logits: Tensor = model.train()(images.contiguous(memory_format=torch.channels_last))
     own, other = (

@@ -11,20 +11,20 @@ from stages.training.trainer import NotFiniteError, Trainer
 
 
 class Recovery:
-    """Begins an epoch again, with a remedy, if it fails."""
+    """A guard of training that begins a failed epoch again, with a remedy."""
 
     def __init__(self, trainer: Trainer) -> None:
         """Watch over a trainer."""
         self.trainer = trainer
         self.retries = 0
-        """Times that a loss was not finite."""
+        """Number of times that a loss was not finite."""
 
     def state(self) -> State:
-        """Gather all that a later process needs of it."""
+        """Gather all that a later process needs of the recovery."""
         return {"retries": self.retries}
 
     def restore(self, state: State) -> None:
-        """Go on from a state."""
+        """Take over the state of an earlier process."""
         self.retries = state["retries"]
 
     def train_epoch(self, epoch: int) -> tuple[float, float]:
@@ -67,6 +67,6 @@ class Recovery:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    """PyTorch's own error on a GPU; on a CPU the text of the allocator's."""
+    """Recognise PyTorch's own error on a GPU; on a CPU go by the text of the allocator's error."""
     texts = ("not enough memory", "can't allocate memory")
     return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in texts)

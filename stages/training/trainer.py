@@ -11,7 +11,7 @@ from stages.training.objectives import LossFunction
 
 
 class NotFiniteError(Exception):
-    """The loss or a weight is not finite; the message says where."""
+    """The error that the loss or a weight is not finite; the message says where."""
 
 
 class Trainer:
@@ -21,9 +21,9 @@ class Trainer:
         """Move the network to the device, in place.
 
         Args:
-            network: to be trained.
-            data: its clips are moved to the device if they fit.
-            loss: of each batch.
+            network: the network to train.
+            data: the training data; its clips are moved to the device if they fit.
+            loss: loss function of each batch.
         """
         self.fabric = distributed.launch(data.compute)
         self.data, self.loss = data.on(self.fabric.device), loss
@@ -37,9 +37,9 @@ class Trainer:
         )
         self.model, self.optimizer = self.fabric.setup(self.network, optimizer)
         self.accumulation_steps = 1
-        """Pieces that each batch is computed in."""
+        """Number of pieces that each batch is computed in."""
         self.learning_rate = 0.0
-        """Of the last step."""
+        """Learning rate of the last step."""
 
     def state(self) -> State:
         """Gather all that a later process needs to go on as if nothing had happened; not a copy."""
@@ -51,7 +51,7 @@ class Trainer:
         }
 
     def restore(self, state: State) -> None:
-        """Go back, or on, to a state."""
+        """Return to a state, an earlier or a later one."""
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -73,7 +73,7 @@ class Trainer:
         return loss, accuracy
 
     def _step(self, batch: Batch) -> Tensor:
-        """Change the weights by the loss of a batch: loss and accuracy, shape (2,)."""
+        """Change the weights by the loss of a batch; return loss and accuracy, shape (2,)."""
         self.optimizer.zero_grad()
         total = torch.zeros(2, device=self.fabric.device)
         for piece in batch.split(self.accumulation_steps):
@@ -88,7 +88,7 @@ class Trainer:
         return total
 
     def _require_finite(self, losses: Tensor, epoch: int) -> None:
-        """Raise an error that names the first step whose loss is not finite, or after which weights are not."""
+        """Raise an error that names the first step with a loss, or weights after it, that are not finite."""
         bad = [step for step, loss in enumerate(losses.tolist()) if not torch.isfinite(torch.tensor(loss))]
         if not bad and all(bool(weight.isfinite().all()) for weight in self.network.parameters()):
             return

@@ -9,14 +9,14 @@ from stages.core import plugins
 from stages.core.errors import InputError
 
 SMALLEST = 32
-"""Pixels of height and width below which some network runs out of them."""
+"""Least height and width in pixels: on smaller images some network runs out of pixels."""
 
 
 def build(name: str, input_shape: Sequence[int], classes: int) -> nn.Module:
-    """A network with fresh weights, drawn from PyTorch's generator.
+    """Build a network with fresh weights, drawn from PyTorch's generator.
 
     Args:
-        name: that of its file.
+        name: name of the architecture, that of its file.
         input_shape: (channels, height, width) of the images; height and width at least 32, meant for up to 224.
         classes: number of classes, >= 2.
 
@@ -38,5 +38,5 @@ def build(name: str, input_shape: Sequence[int], classes: int) -> nn.Module:
 
 
 def normalised(network: nn.Module) -> nn.Module:
-    """The network behind a layer that brings images to mean 0 and variance 1, as measured in training."""
+    """Put a network behind a layer that brings images to mean 0 and variance 1, as measured in training."""
     return nn.Sequential(nn.BatchNorm2d(1, affine=False), network)

@@ -20,11 +20,11 @@ from stages.stores import perturbations
 
 Norm = Literal["linf", "l2", "l1"]
 Access = Literal["white_box", "black_box"]
-"""What an attacker sees of the model: its gradients, or only its decisions."""
+"""The attacker's view of the model: its gradients (white box), or only its decisions (black box)."""
 
 
 class SearchParams(Parameters):
-    """How the smallest budget that fools a clip is searched."""
+    """The parameters of the search for the smallest budget that fools a clip."""
 
     start: Annotated[Number, Field(gt=0, le=1)]
     smallest: Annotated[Number, Field(gt=0, le=1)]
@@ -32,16 +32,16 @@ class SearchParams(Parameters):
     tolerance: Annotated[Number, Field(ge=0.001, le=10)]
 
     def starting_at(self, budget: float) -> "SearchParams":
-        """Try this budget first, on every clip."""
+        """Return a copy that tries this budget first, on every clip."""
         return self.model_copy(update={"start": budget, "smallest": min(self.smallest, budget)})
 
     def first_success(self) -> "SearchParams":
-        """End with the first budget that fools, whatever smaller one may do."""
+        """Return a copy that ends the search at the first budget that fools, even if a smaller one would do."""
         return self.model_copy(update={"smallest": self.start, "tolerance": self.factor})
 
 
 class AttackParams(Parameters):
-    """What holds for every attack."""
+    """The parameters that all attacks share."""
 
     eps: Annotated[Number, Field(gt=0, le=1)]
     fooling_rate: Annotated[Number, Field(gt=0, le=1)]
@@ -51,7 +51,7 @@ class AttackParams(Parameters):
 
 
 class CraftParams(Parameters):
-    """With which attack the adversarial training set is crafted, and how far."""
+    """The attack that crafts the adversarial training set, its fooling rate and its search."""
 
     attack: Name
     fooling_rate: Annotated[Number, Field(gt=0, le=1)]
@@ -62,14 +62,14 @@ class Attack(Parameters, ABC):
     """An attack with its parameters."""
 
     norm: ClassVar[Norm]
-    """That it minimises or is bounded in."""
+    """The norm that the attack minimises or is bounded in."""
     access: ClassVar[Access]
     paper: ClassVar[str]
     needs_starting_points: ClassVar[bool] = False
-    """Whether it begins from `AttackInputs.starts`."""
+    """True for an attack that begins from `AttackInputs.starts`."""
 
     schedule: dict[Name, Annotated[Number, Field(gt=1, le=100)]]
-    """The strength schedule: by what factor each level raises a parameter, by its name."""
+    """The strength schedule: the factor by which each level raises a parameter, keyed by the parameter's name."""
 
     @model_validator(mode="after")
     def _schedule_raises_numbers(self) -> Self:
@@ -81,12 +81,12 @@ class Attack(Parameters, ABC):
 
     @property
     def iterations(self) -> int:
-        """Most steps along one path; 1 for a single-step attack."""
+        """The largest number of steps along one path; 1 for a single-step attack."""
         return 1
 
     @property
     def facts(self) -> dict[str, str | int]:
-        """What a store says of the attack that made it."""
+        """The facts that a store records about the attack that made it."""
         return {
             "parameters": self.model_dump_json(),
             "norm": self.norm,
@@ -104,12 +104,12 @@ class Attack(Parameters, ABC):
         Args:
             victim: the model that is to be fooled.
             inputs: N clips, none of which is predicted as its target already.
-            search: how the smallest budget is searched.
+            search: parameters of the search for the smallest budget.
             stop_at_success_rate: share of fooled clips, in (0, 1], after which the search may end.
         """
 
     def stronger(self) -> Self:
-        """Go one level up the strength schedule; the attack itself where no parameter can be raised further."""
+        """Return the attack one level up the strength schedule, or itself if no parameter can be raised further."""
         stronger = self
         for name, factor in self.schedule.items():
             raised = {name: _times(getattr(self, name), factor)}
@@ -126,7 +126,7 @@ class Attack(Parameters, ABC):
         Args:
             victim: the model.
             inputs: N clips.
-            examples: one for each, on the CPU, shape of the images.
+            examples: one example per clip, on the CPU, in the shape of the images.
 
         Returns:
             sizes in the attack's norm, shape (N,); infinity for the examples that fail.

@@ -9,27 +9,27 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Bracket:
-    """For each of N clips the largest value known to fail, and the smallest known to fool; changed in place."""
+    """The largest value known to fail and the smallest known to fool, for each of N clips; changed in place."""
 
     fails: Tensor
-    """Shape (N,); 0 where nothing failed yet."""
+    """Largest values that failed, shape (N,); 0 where nothing failed yet."""
     fools: Tensor
-    """Shape (N,); infinite where nothing fooled yet."""
+    """Smallest values that fooled, shape (N,); infinite where nothing fooled yet."""
 
     def narrow(self, rows: Tensor, tried: Tensor, fooled: Tensor) -> None:
-        """Take in what came of one value for each of the clips at `rows`."""
+        """Update the bracket with the outcome of one value tried for each of the clips at `rows`."""
         hit, missed = rows[fooled], rows[~fooled]
         self.fools[hit] = torch.minimum(self.fools[hit], tried[fooled])
         self.fails[missed] = torch.maximum(self.fails[missed], tried[~fooled])
 
 
 def halve(fools: Callable[[Tensor, Tensor], Tensor], upper: Tensor, halvings: int) -> Tensor:
-    """Halve the interval from 0 to a value that fools so many times.
+    """Halve each clip's interval, from 0 to a value that fools, `halvings` times.
 
     Args:
-        fools: says of clips, by their rows, whether a value for each fools: shape (rows,), bool, on the CPU.
+        fools: function of values and rows; tells for each row whether its value fools, shape (rows,), bool, on the CPU.
         upper: values that fool, shape (N,); infinite for clips that are left out.
-        halvings: of each interval.
+        halvings: number of halvings of each interval.
 
     Returns:
         the smallest values found that fool, shape (N,).

@@ -9,26 +9,26 @@ from stages.attacks.base.inputs import AttackInputs
 
 
 class Oracle:
-    """Says whether images are taken for their targets, and counts how often it was asked about each clip."""
+    """A decision-only view of a model: it tells which images are taken for their targets, and counts the queries."""
 
     def __init__(self, model: PyTorchModel, inputs: AttackInputs) -> None:
-        """Begin to count.
+        """Start the count of queries of each clip at zero.
 
         Args:
-            model: one that decides in float32.
+            model: a model that decides in float32.
             inputs: N clips, on the device.
         """
         self.model, self.inputs = model, inputs
         self.queries = torch.zeros(len(inputs), dtype=torch.int64)
 
     def __call__(self, images: Tensor, rows: Tensor) -> Tensor:
-        """Ask about images of the clips at `rows`: shape (batch,), bool, on the CPU."""
+        """Tell which images of the clips at `rows` are taken for their targets: shape (batch,), bool, on the CPU."""
         self.queries[rows] += 1
         fooled: Tensor = self.model(images).argmax(1) == self.inputs.targets[rows]
         return fooled.cpu()
 
     def nearest(self, images: Tensor, rows: Tensor, halvings: int) -> Tensor:
-        """Find the points nearest to the clips, on the lines to images that fool, that fool too: by bisection."""
+        """Find the points nearest to the clips that still fool, by bisection along the lines to images that fool."""
         clean = self.inputs.images[rows]
 
         def fools(share: Tensor, chosen: Tensor) -> Tensor:
@@ -39,5 +39,5 @@ class Oracle:
 
 
 def between(clean: Tensor, images: Tensor, share: Tensor) -> Tensor:
-    """Go a share, shape (batch,), of the way from the clean images to the others."""
+    """Interpolate from the clean images to the others by a share of the way, shape (batch,)."""
     return clean + share.reshape(-1, 1, 1, 1) * (images - clean)

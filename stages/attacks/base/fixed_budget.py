@@ -13,7 +13,10 @@ from stages.attacks.base.results import AttackResult, Candidates
 from stages.models.victim import Victim
 
 ROUNDING = 1e-7
-"""A perturbation of exactly the budget may be measured so much larger in float32: each is made for so much less."""
+"""Margin for float32 rounding: a perturbation of exactly the budget may measure this much larger.
+
+Each perturbation is made for a budget that is this much smaller.
+"""
 
 
 class FixedBudget(Attack, ABC):
@@ -21,14 +24,14 @@ class FixedBudget(Attack, ABC):
 
     @abstractmethod
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
-        """Propose one example a clip.
+        """Propose one example per clip.
 
         Args:
             model: the victim, in the precision of attacks.
             inputs: a batch of clips, on the device.
             budget: largest size in the attack's norm, shape (batch, 1, 1, 1).
-            start: the cheapest example so far, or where the last try ended that failed, or the clean clip; an attack
-                may go on from there; shape of the images.
+            start: the cheapest example so far, or the end of the last try if it failed, or the clean clip, in the shape
+                of the images; an attack may go on from there.
         """
 
     def search(
@@ -36,8 +39,8 @@ class FixedBudget(Attack, ABC):
     ) -> AttackResult:
         """Grow or shrink each clip's budget by a factor until it is bracketed, then bisect on a log scale.
 
-        `search.start` is tried on every clip, and in the end once more, from the example of a larger budget, on those
-        that it just missed: which clips it fools does not depend on the tolerance.
+        Every clip is tried at `search.start`. Clips that it just missed are tried there once more in the end, from the
+        example of a larger budget, so that the clips fooled at `search.start` do not depend on the tolerance.
         """
         found = AttackResult.nothing(inputs)
         self.improve(found, victim, inputs, search, stop_at_success_rate)
@@ -51,7 +54,7 @@ class FixedBudget(Attack, ABC):
         search: SearchParams,
         stop_at_success_rate: float,
     ) -> None:
-        """Search on from what was found already; the other arguments are those of `search`."""
+        """Continue the search from the examples found before; the other arguments are those of `search`."""
         attempts = _Attempts(self, found, victim, inputs)
         thorough = stop_at_success_rate == 1
         while len(rows := _open_rows(attempts.bracket, search)) and (
@@ -63,7 +66,7 @@ class FixedBudget(Attack, ABC):
 
 
 class _Attempts:
-    """The tries of one search: what they found, and where the next ones go on from."""
+    """The tries of one search: their results, and the points from which the next tries go on."""
 
     def __init__(self, attack: FixedBudget, found: AttackResult, victim: Victim, inputs: AttackInputs) -> None:
         self.attack, self.found, self.victim, self.inputs = attack, found, victim, inputs

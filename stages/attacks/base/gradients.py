@@ -7,11 +7,18 @@ from torch.nn import functional
 
 
 def logit_margin(logits: Tensor, targets: Tensor) -> Tensor:
-    """Tell how far the target's logit is above the best other one, shape (batch,); positive where it is predicted.
+    """Compute how far the target's logit lies above the best other one; positive where the target is predicted.
 
     Args:
-        logits: shape (batch, classes).
-        targets: shape (batch,).
+        logits: the model's logits, shape (batch, classes).
+        targets: the target classes, shape (batch,).
+
+    Returns:
+        the margins, shape (batch,).
+
+    Example:
+        >>> logit_margin(torch.tensor([[2.0, 5.0, 1.0]]), torch.tensor([1]))
+        tensor([3.])
     """
     others = logits.scatter(1, targets[:, None], -torch.inf).amax(1)
     return logits.gather(1, targets[:, None]).squeeze(1) - others
@@ -22,11 +29,11 @@ def logit_margin_and_gradient(model: PyTorchModel, images: Tensor, targets: Tens
 
     Args:
         model: the victim.
-        images: shape (batch, 1, height, width).
-        targets: shape (batch,).
+        images: the model's input, shape (batch, 1, height, width).
+        targets: the target classes, shape (batch,).
 
     Returns:
-        shapes (batch,) and (batch, 1, height, width).
+        the margins, shape (batch,), and the gradient, shape (batch, 1, height, width).
     """
     leaf = images.detach().requires_grad_()
     margins = logit_margin(model(leaf), targets)
@@ -35,15 +42,15 @@ def logit_margin_and_gradient(model: PyTorchModel, images: Tensor, targets: Tens
 
 
 def logit_gradients(model: PyTorchModel, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Tell whether the target is predicted, and the gradients of its logit and of the sum of all other logits.
+    """Compute whether the target is predicted, and the gradients of its logit and of the sum of the other logits.
 
     Args:
         model: the victim.
-        images: shape (batch, 1, height, width).
-        targets: shape (batch,).
+        images: the model's input, shape (batch, 1, height, width).
+        targets: the target classes, shape (batch,).
 
     Returns:
-        shapes (batch,), bool, and twice (batch, 1, height, width).
+        whether the target is predicted, shape (batch,), bool, and the gradients, both (batch, 1, height, width).
     """
     leaf = images.detach().requires_grad_()
     logits = model(leaf)
@@ -54,9 +61,10 @@ def logit_gradients(model: PyTorchModel, images: Tensor, targets: Tensor) -> tup
 
 
 def probability_gradients(model: PyTorchModel, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Do as `logit_gradients`, of the softmax, but for a positive factor for each image: its outputs sum to one.
+    """Compute the same as `logit_gradients` for the softmax, up to a positive factor for each image.
 
-    It is the gradient of the logarithm: that of a small probability would vanish in rounding.
+    The gradients are those of the logarithm: the gradient of a small probability would vanish in rounding. The outputs
+    of the softmax sum to one, so the sum of the other outputs has the opposite gradient.
     """
     leaf = images.detach().requires_grad_()
     logits = model(leaf)

@@ -15,28 +15,28 @@ from stages.stores.features import Features
 
 @dataclass(frozen=True)
 class AttackInputs:
-    """N clips before a model."""
+    """N clips as an attack on a model is given them, with their targets and their randomness."""
 
     clips: Strings
-    """Names, shape (N,)."""
+    """Names of the clips, shape (N,)."""
     images: Tensor
-    """Shape (N, 1, height, width), in [0, 1]."""
+    """Images of the clips, shape (N, 1, height, width), in [0, 1]."""
     labels: Tensor
-    """Shape (N,)."""
+    """Classes of the clips, shape (N,)."""
     targets: Tensor
-    """Wrong classes that are aimed at, shape (N,)."""
+    """Wrong classes that the attack aims at, shape (N,)."""
     eligible: Tensor
-    """Predicted right, bool, shape (N,): then the target is not what is predicted already."""
+    """Mask of the clips that the model predicts right, bool, shape (N,): their target is not predicted already."""
     seeds: Tensor
-    """Of each clip's own randomness, shape (N,), on the CPU."""
+    """Seeds of each clip's own randomness, shape (N,), on the CPU."""
     starts: Tensor
-    """Images of the target class for attacks that begin there, the clip itself where there is none; as `images`."""
+    """Images of the target class, where some attacks begin, or the clip itself if there is none; shaped as `images`."""
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, rows: Tensor) -> "AttackInputs":
-        """Pick some clips, by their positions or by a mask, on the CPU."""
+        """Pick some clips by their positions or by a mask, given on the CPU."""
         tensors = (self.images, self.labels, self.targets, self.eligible, self.seeds, self.starts)
         images, labels, targets, eligible, seeds, starts = (tensor[rows] for tensor in tensors)
         return AttackInputs(self.clips[rows.numpy()], images, labels, targets, eligible, seeds, starts)
@@ -47,30 +47,30 @@ class AttackInputs:
         return replace(self, **moved)
 
     def subsample(self, most: int) -> "AttackInputs":
-        """Pick at most so many clips, evenly spaced, which mixes the classes of a sorted store."""
+        """Pick at most `most` clips, evenly spaced, which mixes the classes of a sorted store."""
         rows = np.linspace(0, len(self) - 1, min(most, len(self))).astype(int)
         return self[torch.from_numpy(rows)]
 
     def eligible_only(self) -> "AttackInputs":
-        """Pick the clips that are attacked."""
+        """Pick the eligible clips: those that are attacked."""
         return self[torch.nonzero(self.eligible).flatten()]
 
     def generators(self) -> list[torch.Generator]:
-        """Make a generator on the CPU for each clip: neither batch nor order changes what it draws."""
+        """Make a generator on the CPU for each clip, so that neither batch nor order changes what a clip draws."""
         return [torch.Generator().manual_seed(int(seed)) for seed in self.seeds]
 
 
 @dataclass(frozen=True)
 class StartingPoints:
-    """Images that the model puts in their class, for attacks that begin from one of the target class."""
+    """Images that the model puts in their class, for attacks that begin from an image of the target class."""
 
     images: Tensor
-    """Shape (M, 1, height, width)."""
+    """Images that the model predicts right, shape (M, 1, height, width)."""
     labels: Tensor
-    """Shape (M,)."""
+    """Classes of the images, shape (M,)."""
 
     def nearest(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Find the nearest in L2 of each target class, or the image itself where there is none; shape of the images."""
+        """Find for each image the nearest of its target class, in L2, or itself if there is none; shape as given."""
         found = images.clone()
         for row, (image, target) in enumerate(zip(images, targets, strict=True)):
             candidates = self.images[self.labels == target]
@@ -80,13 +80,13 @@ class StartingPoints:
 
 
 def attack_inputs(victim: Victim, features: Features, positions: Integers, seed: int) -> AttackInputs:
-    """Prepare the clips at some positions of the feature store to be attacked.
+    """Prepare the clips at some positions of the feature store for an attack.
 
     Args:
-        victim: says which of them are eligible.
-        features: N clips in all.
-        positions: of the clips wanted.
-        seed: of the run; draws the targets and each clip's own seed.
+        victim: the model; it decides which clips are eligible.
+        features: the feature store, of N clips in all.
+        positions: positions of the clips wanted.
+        seed: the run's seed; it draws the targets and each clip's own seed.
     """
     clips, labels = features.clips[positions], features.labels[positions]
     targets = draw_targets(seed, clips, labels, len(features.classes))
@@ -105,13 +105,13 @@ def attack_inputs(victim: Victim, features: Features, positions: Integers, seed:
 
 
 def with_starting_points(inputs: AttackInputs, victim: Victim, features: Features, positions: Integers) -> AttackInputs:
-    """Let the attack begin from the nearest clip of the target class, of those at some positions of the store.
+    """Add starting points: for each clip the nearest of its target class among those at some positions of the store.
 
     Args:
-        inputs: N clips.
-        victim: the model, which must get the starting points right.
-        features: the store.
-        positions: of the clips that may be starting points.
+        inputs: N clips, whose `starts` are replaced.
+        victim: the model; it must predict the starting points right.
+        features: the feature store.
+        positions: positions of the clips that may be starting points.
     """
     images, labels = torch.from_numpy(features.features[positions]), torch.from_numpy(features.labels[positions])
     right = victim.predict(images).cpu() == labels

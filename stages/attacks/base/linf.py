@@ -20,25 +20,25 @@ from stages.core.params import Count, Number
 from stages.models.victim import Victim
 
 STOP_MARGIN = 0.1
-"""Between the goal's logit and the best other one: a verdict of low precision then mostly holds in float32."""
+"""Margin of the goal's logit over the best other one, with which a low-precision verdict mostly holds in float32."""
 
 NEVER = float("inf")
 """A margin at which no clip stops before the last step."""
 
 
 class Goal(Protocol):
-    """What a descent is for; the rows are those of clips in the batch."""
+    """The goal of a descent; `rows` are the positions of clips in the batch."""
 
     def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Sum what the descent lowers."""
+        """Compute the loss that the descent lowers, summed over the clips."""
 
     def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Tell how far beyond the boundary each clip is, in logits, shape (rows,); positive where it is reached."""
+        """Compute how far each clip is beyond the boundary, in logits, shape (rows,); positive where it is reached."""
 
 
 @dataclass(frozen=True)
 class Towards:
-    """To be taken for the targets, shape (batch,)."""
+    """The goal that the clips are taken for their targets, shape (batch,)."""
 
     targets: Tensor
 
@@ -47,13 +47,13 @@ class Towards:
         return functional.cross_entropy(logits, self.targets[rows], reduction="sum")
 
     def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Tell the lead of the target's logit."""
+        """Compute the lead of the target's logit over the best other one."""
         return logit_margin(logits, self.targets[rows])
 
 
 @dataclass(frozen=True)
 class AwayFrom:
-    """To be taken for any class but the labels, shape (batch,)."""
+    """The goal that the clips are taken for any class but their labels, shape (batch,)."""
 
     labels: Tensor
 
@@ -62,7 +62,7 @@ class AwayFrom:
         return -functional.cross_entropy(logits, self.labels[rows], reduction="sum")
 
     def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Tell by how much the label's logit is surpassed."""
+        """Compute by how much the best other logit surpasses the label's."""
         return -logit_margin(logits, self.labels[rows])
 
 
@@ -71,30 +71,37 @@ class LinfDescent:
 
     A clip leaves the batch, and is moved no further, as soon as it is past the boundary by a margin. With the margin
     `NEVER` all steps are taken for all clips, as Foolbox's `LinfBasicIterativeAttack` does.
+
+    Example:
+        >>> model = foolbox.PyTorchModel(torch.nn.Flatten().eval(), bounds=(0, 1))
+        >>> images, budget = torch.tensor([[[[0.8, 0.5]]]]), torch.full((1, 1, 1, 1), 0.25)
+        >>> descent = LinfDescent(steps=10, rel_stepsize=0.5)
+        >>> descent.run(model, images, Towards(torch.tensor([1])), budget, start=images).examples
+        tensor([[[[0.5500, 0.7500]]]])
     """
 
     def __init__(
         self, *, steps: int, rel_stepsize: float, momentum: float = 0.0, stop_margin: float = STOP_MARGIN
     ) -> None:
-        """Set the parameters.
+        """Set the parameters of the descent.
 
         Args:
             steps: number of steps, >= 1.
             rel_stepsize: size of a step, as a share of the budget.
             momentum: decay of the sum of the gradients, each divided by its L1 norm; 0 for none.
-            stop_margin: in logits.
+            stop_margin: margin past the boundary at which a clip stops, in logits.
         """
         self.steps, self.rel_stepsize, self.momentum, self.stop_margin = steps, rel_stepsize, momentum, stop_margin
 
     def run(self, model: PyTorchModel, images: Tensor, goal: Goal, budget: Tensor, start: Tensor) -> Candidates:
-        """Descend in the ball.
+        """Lower the goal's loss by steps inside each clip's ball.
 
         Args:
             model: the victim.
             images: centres of the balls, shape (batch, 1, height, width), in [0, 1].
-            goal: where to.
-            budget: radius of the ball, one a clip, shape (batch, 1, 1, 1).
-            start: moved into the ball if it is outside; shape of the images.
+            goal: the goal of the descent.
+            budget: radius of each clip's ball, shape (batch, 1, 1, 1).
+            start: point to begin from, moved into the ball if it is outside; shape of the images.
         """
         examples = project(start, images, budget)
         velocity = torch.zeros_like(images)
@@ -112,7 +119,7 @@ class LinfDescent:
         return Candidates(examples, queries)
 
     def _look(self, model: PyTorchModel, examples: Tensor, goal: Goal, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Which of the clips at `rows` are past the boundary by the margin, and the gradient of the goal's loss."""
+        """Tell which of the clips at `rows` are past the boundary by the margin; compute the gradient of the loss."""
         leaf = examples[rows].detach().requires_grad_()
         logits = model(leaf)
         (gradient,) = torch.autograd.grad(goal.loss(logits, rows), leaf)
@@ -120,12 +127,12 @@ class LinfDescent:
 
 
 def project(images: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
-    """Move images to the nearest points of the L-infinity balls, shape (batch, 1, 1, 1), within [0, 1]."""
+    """Move images to the nearest points of L-infinity balls within [0, 1]; radii have shape (batch, 1, 1, 1)."""
     return (centre + (images - centre).clamp(-radius, radius)).clamp(0, 1)
 
 
 def random_points(inputs: AttackInputs, budget: Tensor, generators: list[torch.Generator]) -> Tensor:
-    """Draw a uniform point of each clip's ball, from the clip's own generator; not yet within [0, 1]."""
+    """Draw a uniform point of each clip's ball from the clip's own generator; it may lie outside [0, 1]."""
     corners = [torch.rand(inputs.images.shape[1:], generator=generator) * 2 - 1 for generator in generators]
     return inputs.images + budget * torch.stack(corners).to(inputs.images)
 
@@ -135,7 +142,7 @@ def _l1(gradient: Tensor) -> Tensor:
 
 
 class OneStep(FixedBudget):
-    """One step of the whole budget."""
+    """A single signed gradient step of the whole budget."""
 
     norm: ClassVar[Norm] = "linf"
     access: ClassVar[Access] = "white_box"
@@ -148,7 +155,7 @@ class OneStep(FixedBudget):
 
 
 class Iterative(FixedBudget, ABC):
-    """Small steps, each projected back into the budget."""
+    """An attack by small steps, each projected back into the budget."""
 
     norm: ClassVar[Norm] = "linf"
     access: ClassVar[Access] = "white_box"
@@ -158,15 +165,16 @@ class Iterative(FixedBudget, ABC):
 
     @property
     def iterations(self) -> int:
-        """Steps of one descent."""
+        """The number of steps of one descent."""
         return self.steps
 
     def search(
         self, victim: Victim, inputs: AttackInputs, search: SearchParams, stop_at_success_rate: float = 1.0
     ) -> AttackResult:
-        """Go on from what a single step finds at any budget, so that iterating never costs more than not iterating.
+        """Search on from the examples of a single step, so that iterating never costs more than not iterating.
 
-        Not if enough fooled clips end the search: those that one step fools, by much, would come first.
+        The single step is left out where enough fooled clips end the search (`stop_at_success_rate` below 1): the clips
+        that one step fools, with large perturbations, would come first.
         """
         begun = stop_at_success_rate < 1
         found = AttackResult.nothing(inputs) if begun else OneStep(schedule={}).search(victim, inputs, search)

@@ -18,7 +18,7 @@ OVERSHOOTS = (1.0, 1.02, 1.1)
 """Multiples of the perturbation, tried in turn: gradients of low precision may end a little short of the boundary."""
 
 HALVINGS = 7
-"""Of the interval in which the smallest multiple that fools is sought: to 1 % of the perturbation."""
+"""Number of halvings of the interval that holds the smallest multiple that fools: to 1 % of the perturbation."""
 
 
 class MinimumNorm(Attack, ABC):
@@ -28,22 +28,22 @@ class MinimumNorm(Attack, ABC):
 
     @property
     def iterations(self) -> int:
-        """Steps along one path."""
+        """The number of steps along one path."""
         return self.steps
 
     @abstractmethod
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
-        """Propose one example a clip, the clean one or silence where none was found, as Foolbox returns it.
+        """Propose one example per clip, or the clean clip or silence where none was found, as Foolbox returns it.
 
         Args:
-            model: the victim; one that decides in float32 for a black-box attack.
+            model: the victim; it decides in float32 for a black-box attack.
             inputs: a batch of clips, on the device.
         """
 
     def search(
         self, victim: Victim, inputs: AttackInputs, search: SearchParams, stop_at_success_rate: float = 1.0
     ) -> AttackResult:
-        """Run once, then find the smallest multiple of each perturbation that fools the model, by bisection."""
+        """Run the attack once, then find the smallest multiple of each perturbation that fools, by bisection."""
         found = AttackResult.nothing(inputs)
         model = victim.as_foolbox() if self.access == "white_box" else victim.as_foolbox_float32()
         for rows in torch.arange(len(inputs)).split(victim.compute.batch_size):
@@ -69,7 +69,7 @@ class _Multiples:
         self.inputs, self.examples = inputs[rows], examples
 
     def shorten(self) -> None:
-        """Find a multiple that fools, then smaller ones; silence and clean clips are failures."""
+        """Find a multiple that fools, then smaller ones; silence and clean clips count as failures."""
         changed = ~_is_silence(self.examples) & ~_is_silence(self.examples - self.inputs.images)
         upper = torch.full((len(self.inputs),), torch.inf)
         for overshoot in OVERSHOOTS:
@@ -79,7 +79,7 @@ class _Multiples:
         bisection.halve(self._fools, upper, HALVINGS)
 
     def _fools(self, scale: Tensor, chosen: Tensor) -> Tensor:
-        """Which of the chosen clips a multiple of their perturbation fools."""
+        """Tell which of the chosen clips are fooled by a multiple of their perturbation."""
         if not len(chosen):
             return torch.zeros(0, dtype=torch.bool)
         inputs, rows = self.inputs[chosen], self.rows[chosen]
@@ -92,5 +92,5 @@ class _Multiples:
 
 
 def _is_silence(images: Tensor) -> Tensor:
-    """Foolbox marks failure with an image of zeros, which the model may well take for the target."""
+    """Find images of zeros: Foolbox marks failure by them, and the model may well take them for the target."""
     return images.flatten(1).abs().amax(1) == 0

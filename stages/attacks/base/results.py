@@ -11,16 +11,16 @@ from stages.attacks.base.inputs import AttackInputs
 
 @dataclass(frozen=True)
 class Candidates:
-    """What an attack proposes for a batch of clips."""
+    """The examples that an attack proposes for a batch of clips."""
 
     examples: Tensor
-    """Shape of the images."""
+    """Proposed examples, in the shape of the images."""
     queries: Tensor
-    """Passes through the model, each forward alone or forward and backward, shape (batch,)."""
+    """Passes through the model per clip, each forward alone or forward and backward, shape (batch,)."""
 
     @classmethod
     def alike(cls, examples: Tensor, queries: int) -> "Candidates":
-        """Propose examples that took the same number of queries each."""
+        """Make candidates of examples that took the same number of queries each."""
         return cls(examples, torch.full((len(examples),), queries))
 
 
@@ -29,21 +29,21 @@ class AttackResult:
     """The cheapest example found so far for each of N clips."""
 
     adversarial: Tensor
-    """Shape (N, 1, height, width); the clean clip where none was found."""
+    """Cheapest examples, shape (N, 1, height, width); the clean clip where no example was found."""
     cost: Tensor
-    """Size of the perturbation in the attack's norm, float32, shape (N,); infinite where none was found."""
+    """Size of the perturbation in the attack's norm, float32, shape (N,); infinite where no example was found."""
     queries: Tensor
-    """Passes through the model, shape (N,)."""
+    """Passes through the model per clip, shape (N,)."""
 
     @classmethod
     def nothing(cls, inputs: AttackInputs) -> "AttackResult":
-        """Begin before the first try."""
+        """Make the result before the first try, with no example found."""
         cost = torch.full((len(inputs),), torch.inf)
         return cls(inputs.images.clone(), cost, torch.zeros(len(inputs), dtype=torch.int64))
 
     @classmethod
     def joined(cls, parts: Sequence["AttackResult"]) -> "AttackResult":
-        """Join what was found for several sets of clips, one after the other."""
+        """Join the results of several sets of clips, one after the other."""
         return cls(
             torch.cat([part.adversarial for part in parts]),
             torch.cat([part.cost for part in parts]),
@@ -52,11 +52,11 @@ class AttackResult:
 
     @property
     def fooled(self) -> Tensor:
-        """Whether an example was found, shape (N,)."""
+        """The mask of the clips for which an example was found, bool, shape (N,)."""
         return self.cost.isfinite()
 
     def keep_better(self, rows: Tensor, examples: Tensor, cost: Tensor) -> None:
-        """Take those examples, of the clips at `rows`, that cost less than what is there."""
+        """Keep those examples of the clips at `rows` that cost less than the examples found before."""
         better = cost < self.cost[rows]
         self.adversarial[rows[better]] = examples[better]
         self.cost[rows[better]] = cost[better]

@@ -34,34 +34,34 @@ class AttackRun:
     """
 
     what: str
-    """The work, for progress."""
+    """Name of the work, for progress."""
     victim: Victim
     """The model that is to be fooled."""
     inputs: AttackInputs
-    """Clips, eligible or not."""
+    """All clips, eligible or not."""
     attack: Attack
-    """With its parameters as tuned."""
+    """The attack, with its parameters as tuned."""
     search: SearchParams
-    """How the smallest budget is searched."""
+    """The parameters of the search for the smallest budget."""
     stop_at_success_rate: float = 1.0
-    """Share of the clips of a shard after which its search may end."""
+    """Share of fooled clips in a shard after which its search may end."""
 
     def adversarial(self, attributes: Mapping[str, Any]) -> Adversarial:
-        """Attack the eligible clips, and measure what comes of it.
+        """Attack the eligible clips, and measure the examples found.
 
         Args:
-            attributes: of the store.
+            attributes: attributes of the store.
         """
         inputs, _ = self._agreed
         return self._measured(inputs, self._found(inputs.eligible_only()), attributes)
 
     def done(self) -> None:
-        """Forget what was kept of an unfinished run: its result is written."""
+        """Remove the scratch of the unfinished run, once its result is written."""
         self._scratch.remove()
 
     @cached_property
     def _agreed(self) -> tuple[AttackInputs, Attack]:
-        """Devices may round differently: what the first process saw and chose holds."""
+        """The inputs and the attack of the first process, for all processes: devices may round differently."""
         return distributed.broadcast((self.inputs, self.attack))
 
     @cached_property
@@ -74,7 +74,7 @@ class AttackRun:
         )
 
     def _found(self, inputs: AttackInputs) -> AttackResult:
-        """The cheapest examples, shard by shard, those that a killed run left behind first."""
+        """Find the cheapest examples, shard by shard, after those that a killed run left behind."""
         scratch = self._scratch
         kept = distributed.broadcast(scratch.read())
         found = AttackResult(**kept) if kept else AttackResult.nothing(inputs[torch.arange(0)])
@@ -90,7 +90,7 @@ class AttackRun:
         return found
 
     def _attacked(self, shard: AttackInputs) -> AttackResult:
-        """The cheapest examples of one shard; none where there are more processes than shards."""
+        """Find the cheapest examples of one shard, which is empty where there are more processes than shards."""
         if not len(shard):
             return AttackResult.nothing(shard)
         # Foolbox's DDN draws where a gradient vanishes: not what it drew for other shards.
@@ -99,7 +99,7 @@ class AttackRun:
         return attack.search(self.victim, shard, self.search, self.stop_at_success_rate)
 
     def _measured(self, inputs: AttackInputs, found: AttackResult, attributes: Mapping[str, Any]) -> Adversarial:
-        """All clips, with the examples of those that the stored array fools."""
+        """Gather all clips, with the examples of those for which the stored array fools the model."""
         eligible, clean = inputs.eligible.numpy(), inputs.images.numpy()
         adversarial, queries = clean.copy(), np.zeros(len(inputs), np.int64)
         adversarial[eligible] = found.adversarial.numpy()

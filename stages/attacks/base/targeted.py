@@ -11,16 +11,16 @@ from stages.attacks.base.results import Candidates
 
 
 class TargetedAttack(MinimizationAttack):
-    """Seeks a small perturbation; usable as any attack of Foolbox, but with targets only."""
+    """A search for a small perturbation, usable as any attack of Foolbox, but with targets only."""
 
     @abstractmethod
     def attempt(self, model: PyTorchModel, images: Tensor, targets: Tensor) -> Candidates:
-        """One example a clip, the image itself or another failure where none was found.
+        """Propose one example per clip, or the image itself or another failure where none was found.
 
         Args:
             model: the victim.
-            images: shape (batch, 1, height, width), in [0, 1].
-            targets: shape (batch,).
+            images: the clean images, shape (batch, 1, height, width), in [0, 1].
+            targets: the target classes, shape (batch,).
         """
 
     def run(  # type: ignore[override]
@@ -32,5 +32,5 @@ class TargetedAttack(MinimizationAttack):
         early_stop: float | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        """The examples of `attempt`, as Foolbox asks for them; shape of the inputs."""
+        """Return the examples of `attempt`, as Foolbox asks for them; shape of the inputs."""
         return self.attempt(model, inputs, criterion.target_classes.raw).examples

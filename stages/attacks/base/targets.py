@@ -11,13 +11,17 @@ def draw_targets(seed: int, clips: Strings, labels: Integers, classes: int) -> I
     """Draw a wrong class for each clip, fixed by (seed, clip): the same for every model, attack and run.
 
     Args:
-        seed: of the run, >= 0.
-        clips: names, shape (N,).
+        seed: the run's seed, >= 0.
+        clips: names of the clips, shape (N,).
         labels: classes of the clips, in [0, classes), shape (N,).
-        classes: how many there are.
+        classes: number of classes.
 
     Raises:
         InputError: there is no other class.
+
+    Example:
+        >>> draw_targets(0, np.array(["a.wav", "b.wav"]), np.array([0, 5]), classes=10)
+        array([3, 7])
     """
     if classes < 2:
         raise InputError(f"the dataset has {classes} class: a wrong one to aim at needs at least two")

@@ -10,29 +10,29 @@ from stages.models import distributed
 from stages.models.victim import Victim
 
 GAIN = 0.01
-"""Share of the clips that two levels must fool more, or the attack is at its end."""
+"""Share of the clips that two more levels must fool in addition; with less the attack is at its end."""
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What it took to reach the fooling rate asked for, on validation clips."""
+    """The strength that an attack needs for the fooling rate asked for, on validation clips."""
 
     attack: Attack
-    """The first level that reaches the rate, or else the weakest that fools as many as the strongest tried."""
+    """The attack at the first level that reaches the rate, or else at the weakest level within a point of the best."""
     ceiling: float
-    """Share of the validation clips that it fools at some size; 0 if it was not tried."""
+    """Share of the validation clips that the attack fools at some size; 0 if it was not tried."""
     levels: int
-    """Levels of the schedule that it stands above its start."""
+    """Number of levels that the attack stands above the start of its schedule."""
     clips: int
-    """That it was tried on."""
+    """Number of validation clips that the attack was tried on."""
     reached: bool
-    """Whether the fooling rate was reached."""
+    """True if the fooling rate was reached."""
     converged: bool
-    """Whether the rate was reached, the last two levels gained less than a point, or the schedule ended."""
+    """True if the rate was reached, the last two levels gained less than a point, or the schedule ended."""
 
     @property
     def facts(self) -> dict[str, str | int | float]:
-        """What a store says of the attack that made it, and of its tuning."""
+        """The facts that a store records about the attack that made it, and about its tuning."""
         return {
             **self.attack.facts,
             "tuning_ceiling": self.ceiling,
@@ -43,7 +43,7 @@ class Tuning:
         }
 
     def tell(self, what: str) -> None:
-        """Log what it came to, if the attack was tried; `what` names the work."""
+        """Log the result of the tuning, if the attack was tried; `what` names the work."""
         if self.clips and distributed.is_main_process():
             log(f"{what}: {self.ceiling:.1%} of {self.clips} validation clips fooled, level {self.levels}")
 
@@ -51,12 +51,12 @@ class Tuning:
 def tune(attack: Attack, victim: Victim, inputs: AttackInputs, params: AttackParams) -> Tuning:
     """Make the attack stronger until it fools the share of validation clips that `attack.fooling_rate` asks for.
 
-    One that cannot be made stronger is not tried.
+    An attack that cannot be made stronger is not tried.
 
     Args:
-        attack: at the start of its schedule.
+        attack: the attack at the start of its schedule.
         victim: the model that is to be fooled.
-        inputs: validation clips that it gets right.
+        inputs: validation clips that the model predicts right.
         params: the fooling rate, the most levels and the search.
     """
     at_its_end = attack.stronger() == attack

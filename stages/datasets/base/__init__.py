@@ -19,21 +19,21 @@ class Clip:
     """One labelled recording."""
 
     path: str
-    """Its file, relative to the folder of the audio, with `/` between the parts."""
+    """Path of the clip's file, relative to the folder of the audio, with `/` between the parts."""
     label: str
     fold: int
-    """The dataset's own fold, >= 1."""
+    """Number of the dataset's own fold, >= 1."""
     group: str
-    """The original recording that it was cut from."""
+    """Original recording that the clip was cut from."""
 
 
 @dataclass(frozen=True)
 class Collected:
-    """The clips of a dataset, their files in place."""
+    """The clips of a dataset, with their files in place."""
 
     clips: list[Clip]
     rejected: Mapping[str, str] = field(default_factory=dict)
-    """Paths of clips without a file in place, and why."""
+    """Reasons why clips have no file in place, by path."""
 
 
 class Dataset(params.Parameters, ABC):
@@ -42,7 +42,7 @@ class Dataset(params.Parameters, ABC):
     @property
     @abstractmethod
     def terms(self) -> str:
-        """Licence and source of the recordings, for model cards."""
+        """The licence and the source of the recordings, for model cards."""
 
     @abstractmethod
     def collect(self, source: str, seed: int, audio: Path) -> Collected:
@@ -50,8 +50,8 @@ class Dataset(params.Parameters, ABC):
 
         Args:
             source: a local folder or archive, or an address; empty for the published archive.
-            seed: for whatever is drawn at random.
-            audio: an empty folder.
+            seed: seed of whatever is drawn at random.
+            audio: the folder to fill, empty.
 
         Raises:
             InputError: the source is missing or is not this dataset.
@@ -62,31 +62,31 @@ class Recordings(Dataset, ABC):
     """A dataset of files that somebody recorded."""
 
     publication: ClassVar[Publication | None] = None
-    """Where it is published, if it is."""
+    """Published archive of the dataset, if there is one."""
     clips: ClassVar[int] = 0
-    """Number of clips that are published."""
+    """Number of clips in the published archive."""
 
     @property
     def terms(self) -> str:
-        """Those of the publication; only you know those of your own recordings."""
+        """The terms of the publication; only you know the terms of your own recordings."""
         if self.publication is None:
             return "Your own recordings, under the terms that you hold them by."
         return f"{self.publication.title}, {self.publication.licence}. {self.publication.citation}."
 
     @abstractmethod
     def find(self, root: Path, seed: int) -> dict[Clip, Path]:
-        """The clips under a folder and their files, which need not exist.
+        """Find the clips under a folder and their files, which need not exist.
 
         Args:
-            root: the folder.
-            seed: for folds, where the dataset has none of its own.
+            root: the folder, or a table of clips.
+            seed: seed of the folds, where the dataset has none of its own.
 
         Raises:
             InputError: the folder does not hold this dataset.
         """
 
     def collect(self, source: str, seed: int, audio: Path) -> Collected:
-        """Link the files into the folder, or copy them where they cannot be linked."""
+        """Link the files of the clips into the folder, or copy them where they cannot be linked."""
         rejected = {}
         with sources.opened(source, self.publication) as opened:
             found = self.find(opened.root, seed)
@@ -115,7 +115,7 @@ def _refuse_bad_paths(found: Mapping[Clip, Path], root: Path) -> None:
 
 
 def _problem(original: Path, target: Path) -> str:
-    """Why a file could not be put in place, or nothing."""
+    """Put a file in place; return the reason where that fails, and nothing where it succeeds."""
     try:
         if not original.is_file():
             return "is named by the dataset but is not there"
@@ -126,13 +126,13 @@ def _problem(original: Path, target: Path) -> str:
 
 
 def require(clips: Mapping[Clip, Path], source: str, expected: str) -> None:
-    """Raise an InputError that says what was expected, where no clips were found."""
+    """Raise an InputError that says what was expected, if no clips were found."""
     if not clips:
         raise InputError(f"dataset.source: {source} is not {expected}")
 
 
 def load(name: str) -> Dataset:
-    """The dataset `name` with its parameters from params.yaml.
+    """Read the dataset `name` with its parameters from params.yaml.
 
     Raises:
         InputError: unknown name or wrong parameters.

@@ -17,7 +17,7 @@ from stages.core.errors import InputError
 MOST_FILES = 1_000_000
 MOST_BYTES = 100 * 10**9
 LARGEST_RATIO = 200
-"""Of the unpacked size to the packed one, above the first 100 MB: sound does not shrink so much, bombs do."""
+"""Largest ratio of unpacked to packed size, above the first 100 MB: sound does not shrink so much, bombs do."""
 FREE_OF_RATIO = 10**8
 
 DAMAGES = (
@@ -31,15 +31,15 @@ DAMAGES = (
     ValueError,
     struct.error,
 )
-"""What the libraries raise on archives that are cut off, encrypted or of unknown compression."""
+"""Errors that the libraries raise on archives that are cut off, encrypted or of unknown compression."""
 
 
 class DamagedError(InputError):
-    """The archive is not what it should be; another copy of it may be."""
+    """The error that an archive is not what it should be; another copy of it may be."""
 
 
 def is_archive(path: Path) -> bool:
-    """Whether the file is a zip or a (compressed) tar."""
+    """Tell whether the file is a zip or a (compressed) tar."""
     try:
         return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
     except DAMAGES:
@@ -73,7 +73,7 @@ def extract(archive: Path, folder: Path) -> None:
 
 
 def is_inside(name: str) -> bool:
-    """Whether a path that somebody else wrote leads nowhere but down, on Windows too."""
+    """Tell whether a path that somebody else wrote leads nowhere but down, on Windows too."""
     path = PureWindowsPath(name)
     return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
 

@@ -17,7 +17,7 @@ from stages.core.progress import Progress, log
 MEGABYTE = 10**6
 
 READ = 2**16
-"""Bytes taken at a time: what comes of a chunk before the connection breaks is lost."""
+"""Number of bytes taken at a time: what comes of a chunk before the connection breaks is lost."""
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 MOST_REDIRECTS = 20
@@ -27,7 +27,7 @@ BUSY = {408, 425, 429, 500, 502, 503, 504}
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a server is waited for."""
+    """The durations, in seconds, of waiting for a server."""
 
     timeout: float = 60.0
     """Seconds without a byte after which a connection counts as broken."""
@@ -36,26 +36,26 @@ class Patience:
 
 
 class BrokenError(Exception):
-    """A try that ended early; the next one may go on from there."""
+    """The error of a try that ended early; the next try may go on from there."""
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: the user's cache folder, whatever the checkout."""
+    """Find the folder where downloads are kept: the user's cache folder, whatever the checkout."""
     return Path(pooch.os_cache("soundproof"))
 
 
 def is_address(source: str) -> bool:
-    """Whether the source is an address on the net rather than a path."""
+    """Tell whether the source is an address on the net rather than a path."""
     return source.partition("://")[0].lower() in {"http", "https", "ftp"}
 
 
 def fetch(address: str, folder: Path, patience: Patience | None = None) -> Path:
-    """The file at an address; it is taken from the folder where it is there already.
+    """Fetch the file at an address, or take it from the folder if it is there already.
 
     Args:
-        address: https, or http on this very machine.
-        folder: where it is kept, whole under its own name, in part under that name and `.part`.
-        patience: with a slow or failing server.
+        address: address by https, or by http on this very machine.
+        folder: folder to keep the file in, whole under its own name, in part under that name and `.part`.
+        patience: times to wait for a slow or failing server.
 
     Raises:
         InputError: the address is refused, cannot be reached, or answers with an error; the disk is too full.
@@ -81,7 +81,7 @@ def _fetch(address: str, target: Path, tries: "_Tries") -> None:
 
 
 class _Tries:
-    """Counts the tries that brought nothing new."""
+    """A count of the tries that brought nothing new."""
 
     def __init__(self, patience: Patience) -> None:
         self.patience = patience
@@ -97,7 +97,7 @@ class _Tries:
 
 
 def _attempt(address: str, partial: Path, tries: _Tries) -> bool:
-    """Whether the file is whole now."""
+    """Try once to get the rest of the file; tell whether the file is whole now."""
     before = _size(partial)
     try:
         _receive(address, partial, tries.patience.timeout)
@@ -114,7 +114,7 @@ def _size(partial: Path) -> int:
 
 
 def _receive(address: str, partial: Path, timeout: float) -> None:
-    """Get what is missing of a file; from the start where the server cannot resume or the file has changed."""
+    """Get the missing part of a file; begin at its start where the server cannot resume or the file has changed."""
     version = partial.with_suffix(".version")
     have = _size(partial)
     headers = {"Accept-Encoding": "identity"}
@@ -136,7 +136,7 @@ def _receive(address: str, partial: Path, timeout: float) -> None:
 
 
 def _ask(address: str, headers: dict[str, str], timeout: float) -> requests.Response:
-    """The answer to a GET, after redirects, none of which may leave https."""
+    """Send a GET and follow redirects, none of which may leave https; return the answer."""
     for _ in range(MOST_REDIRECTS):
         answer = requests.get(address, headers=headers, stream=True, timeout=timeout, allow_redirects=False)
         if not answer.is_redirect:
@@ -148,7 +148,7 @@ def _ask(address: str, headers: dict[str, str], timeout: float) -> requests.Resp
 
 
 def _resumes(answer: requests.Response, have: int) -> bool:
-    """Whether the answer goes on after `have` bytes, rather than begin at the start."""
+    """Tell whether the answer goes on after `have` bytes, rather than beginning at the start."""
     if answer.status_code != requests.codes.partial_content:
         return False
     if not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
@@ -157,7 +157,7 @@ def _resumes(answer: requests.Response, have: int) -> bool:
 
 
 def _stamp(answer: requests.Response) -> str | None:
-    """What the server says by which the file can be known again; a weak tag cannot vouch for its bytes."""
+    """Read the server's mark by which the file can be known again; a weak tag cannot vouch for its bytes."""
     tag = answer.headers.get("ETag", "")
     return tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
 
@@ -188,6 +188,6 @@ def _require_secure(address: str) -> None:
 
 
 def _file_name(address: str) -> str:
-    """Readable, and another one for each address."""
+    """Make a readable file name, another one for each address."""
     stem = PurePosixPath(unquote(urlsplit(address).path)).name.replace("\\", "_") or "download"
     return f"{sha256(address.encode()).hexdigest()[:16]}-{stem[-100:]}"

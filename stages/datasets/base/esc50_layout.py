@@ -19,7 +19,7 @@ PUBLICATION = Publication(
 
 
 def table(root: Path) -> pd.DataFrame | None:
-    """The rows of `meta/esc50.csv`, with the column `file` added, or None where there is no such table."""
+    """Read the rows of `meta/esc50.csv`, with the column `file` added; None where there is no such table."""
     found = sorted(root.rglob("meta/esc50.csv"))
     if not found:
         return None
@@ -29,7 +29,7 @@ def table(root: Path) -> pd.DataFrame | None:
 
 
 def clips(rows: pd.DataFrame) -> dict[Clip, Path]:
-    """The clips of some rows of the table; the group is the Freesound recording."""
+    """Turn rows of the table into clips and their files; the group is the Freesound recording."""
     return {
         Clip(f"{row['category']}/{row['filename']}", row["category"], int(row["fold"]), row["src_file"]): row["file"]
         for row in rows.to_dict("records")

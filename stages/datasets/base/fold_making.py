@@ -8,15 +8,15 @@ from stages.core.errors import InputError
 
 
 def make(rows: pd.DataFrame, count: int, seed: int) -> list[int]:
-    """A fold, 1 to `count`, for each clip.
+    """Assign a fold, 1 to `count`, to each clip.
 
-    Greedy: the groups, the largest first and those of one size in a random order, go one by one to the fold that has
-    the fewest clips of their classes, among equals to the one that has the fewest clips.
+    The assignment is greedy. The groups go one by one to the fold that has the fewest clips of their classes, among
+    equals to the fold that has the fewest clips. The largest groups go first, those of one size in a random order.
 
     Args:
-        rows: with the columns `path`, `label` and `group`; their order does not matter.
+        rows: clips, with the columns `path`, `label` and `group`; their order does not matter.
         count: number of folds.
-        seed: of the random order.
+        seed: seed of the random order.
 
     Raises:
         InputError: there are fewer groups than folds.

@@ -17,31 +17,31 @@ MANIFESTS = Path(__file__).parents[1] / "manifests"
 
 @dataclass(frozen=True)
 class Publication:
-    """An archive on the net."""
+    """An archive that is published on the net."""
 
     title: str
     address: str
     size: int
-    """In bytes, about; where the archive is made anew by its server, the size may differ a little."""
+    """Approximate size in bytes; where the server makes the archive anew, the size may differ a little."""
     hash: str
-    """Such as `sha256:...` or `md5:...`."""
+    """Hash of the archive, such as `sha256:...` or `md5:...`."""
     licence: str
     citation: str
     manifest: str
-    """Name of the table of its files' MD5 hashes, in `stages/datasets/manifests`."""
+    """Name of the table of MD5 hashes of the archive's files, in `stages/datasets/manifests`."""
 
 
 def matches(file: Path, hash_: str) -> bool:
-    """Whether a file has the hash, such as `sha256:...`."""
+    """Tell whether a file has the hash, such as `sha256:...`."""
     algorithm, _, digest = hash_.partition(":")
     return bool(pooch.file_hash(str(file), alg=algorithm) == digest.lower())
 
 
 def pin(address: str) -> str:
-    """The hash that an address ends in, such as `#sha256:...`, or nothing.
+    """Read the hash that an address ends in, such as `#sha256:...`, or nothing.
 
     Raises:
-        InputError: what it ends in is no hash that can be checked.
+        InputError: the address ends in something that is no hash that can be checked.
     """
     found = urldefrag(address).fragment
     if found and found.partition(":")[0] not in {"md5", "sha1", "sha256", "sha512"}:
@@ -54,11 +54,11 @@ def verify(archive: Path, root: Path, used: Iterable[Path], publication: Publica
 
     Args:
         archive: the file.
-        root: where it was unpacked.
-        used: the clips in it.
-        publication: what it should be.
-        strict: whether a clip or table that differs is an error. A part of the published set, perhaps changed on
-            purpose, is taken as what it is, with a note.
+        root: folder that it was unpacked into.
+        used: files of the clips in it.
+        publication: the publication that it should be.
+        strict: True if a clip or table that differs is an error. Otherwise a part of the published set, perhaps changed
+            on purpose, is taken as what it is, with a note.
 
     Raises:
         DamagedError: some file differs; it is named.

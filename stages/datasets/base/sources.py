@@ -13,22 +13,22 @@ from stages.datasets.base.archives import DamagedError
 from stages.datasets.base.publications import Publication
 
 README = "README.md"
-"""What data/source holds from the start."""
+"""Name of the file that data/source holds from the start."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A source, as files."""
+    """A source of recordings, as files."""
 
     root: Path
-    """The folder to look in, or a table of clips."""
+    """Folder to look in, or a table of clips."""
     archive: Path | None
-    """That it was unpacked from, if any."""
+    """Archive that the folder was unpacked from, if any."""
 
 
 @contextmanager
 def opened(source: str, publication: Publication | None) -> Iterator[Opened]:
-    """Give the folder that the source is or unpacks to; what was unpacked is removed at the end.
+    """Yield the folder that the source is or unpacks to; what was unpacked is removed at the end.
 
     Args:
         source: a path, an address, or empty for the published archive.
@@ -58,7 +58,7 @@ def opened(source: str, publication: Publication | None) -> Iterator[Opened]:
 
 
 def given(source: str) -> str:
-    """Tell what the user gave for a source: nothing, if it is the folder `data/source` with no recordings in it."""
+    """Return the source that the user gave: nothing, if it is the folder `data/source` with no recordings in it."""
     if Path(source) != paths.SOURCE:
         return source
     found = paths.SOURCE.iterdir() if paths.SOURCE.is_dir() else ()
@@ -66,7 +66,7 @@ def given(source: str) -> str:
 
 
 def locate(source: str, publication: Publication | None) -> Path:
-    """The local file or folder that the source is, fetched first if it is on the net."""
+    """Find the local file or folder that the source is; fetch it first if it is on the net."""
     if not source and publication is None:
         raise InputError(
             f"dataset.source: give the path or address of your folder or archive, or put it into {paths.SOURCE}"

@@ -14,16 +14,16 @@ FOLD = re.compile(r"[1-9][0-9]{0,3}")
 
 
 def read(file: Path, required: list[str], optional: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Some columns of a CSV file, as text; none of their fields is empty.
+    """Read some columns of a CSV file, as text; none of their fields is empty.
 
     Args:
-        file: with a header, in UTF-8.
+        file: table with a header, in UTF-8.
         required: columns that must be there.
         optional: columns that are read where they are there.
 
     Raises:
-        InputError: it cannot be read, lacks a column, or has a line with too many, too few or empty fields, or a fold
-            (in a column of that name) that is no integer from 1.
+        InputError: the file cannot be read, lacks a column, or has a line with too many, too few or empty fields, or a
+            fold (in a column of that name) that is no integer from 1.
     """
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
@@ -50,7 +50,7 @@ def _check(where: str, line: dict[str | None, str | None], columns: list[str]) -
 
 
 def write_rejected(file: Path, rejected: Mapping[str, str]) -> None:
-    """Write the clips that cannot be used, and why; nothing but the header where there are none."""
+    """Write the clips that cannot be used, with the reasons; write the header alone where there are none."""
     with files.replacing(file) as partial:
         table = pd.DataFrame(sorted(rejected.items()), columns=["path", "reason"])
         table.to_csv(partial, index=False, lineterminator="\n")

@@ -16,11 +16,11 @@ from stages.core.progress import log, track
 from stages.datasets.base import Clip, Collected
 
 MOST_NAMED = 20
-"""Bad clips that an error names one by one."""
+"""Largest number of bad clips that an error names one by one."""
 
 
 class DatasetParams(Parameters):
-    """Which recordings, and how many of them may be unusable."""
+    """The choice of recordings, and the share of them that may be unusable."""
 
     name: Name
     source: str
@@ -30,15 +30,15 @@ class DatasetParams(Parameters):
 
 
 def validate(collected: Collected, folder: Path, settings: DatasetParams) -> tuple[dict[str, float], dict[str, str]]:
-    """Check the clips of a dataset, and decode each.
+    """Check the clips of a dataset, and decode each of them.
 
     Args:
         collected: the clips; their files are in the folder.
-        folder: of the audio; the files of clips that cannot be used are removed from it.
-        settings: how many of those there may be.
+        folder: folder of the audio; the files of clips that cannot be used are removed from it.
+        settings: settings that say how many such clips there may be.
 
     Returns:
-        the durations, in seconds, of the clips that can be used, and why the others cannot, both by path.
+        the durations, in seconds, of the clips that can be used, and the reasons why the others cannot, both by path.
 
     Raises:
         InputError: there are too few classes, folds or usable clips, or a group crosses folds.
@@ -53,7 +53,7 @@ def validate(collected: Collected, folder: Path, settings: DatasetParams) -> tup
 
 
 def refuse_few(found: Sequence[Clip]) -> None:
-    """Raise an InputError if there is nothing to tell apart, or nothing to test on."""
+    """Raise an InputError if there are fewer than two classes to tell apart, or two folds to test on."""
     for what, names in (("classes", {clip.label for clip in found}), ("folds", {clip.fold for clip in found})):
         if len(names) < 2:
             raise InputError(f"the dataset must have at least 2 {what}, found {', '.join(map(str, names)) or 'none'}")
@@ -70,11 +70,14 @@ def refuse_split_groups(found: Sequence[Clip]) -> None:
 
 
 def decode_all(found: Sequence[Clip], folder: Path) -> tuple[dict[str, float], dict[str, str]]:
-    """Decode every clip: the durations, in seconds, of those that can be used; why the others cannot, their files gone.
+    """Decode every clip, and remove the files of those that cannot be used.
 
     Args:
-        found: their files are in the folder.
-        folder: of the audio.
+        found: the clips; their files are in the folder.
+        folder: folder of the audio.
+
+    Returns:
+        the durations, in seconds, of the clips that can be used, and the reasons why the others cannot, both by path.
     """
     durations, rejected = {}, {}
     tasks = (joblib.delayed(_decode)(folder / clip.path) for clip in found)
@@ -96,10 +99,10 @@ def _decode(file: Path) -> tuple[float, str]:
 
 
 def refuse_too_many(rejected: Mapping[str, str], accepted: int, settings: DatasetParams) -> None:
-    """Say how many clips are left out.
+    """Log how many clips are left out, if that many may be.
 
     Raises:
-        InputError: no clip is left, or more are bad than params.yaml lets pass; it names them.
+        InputError: no clip is left, or more are bad than params.yaml lets pass; the message names them.
     """
     total = len(rejected) + accepted
     allowed = settings.max_rejected_fraction * total if settings.on_error == "skip" else 0

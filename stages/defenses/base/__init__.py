@@ -15,29 +15,29 @@ class Defense(Parameters, ABC):
     """A defense with its parameters."""
 
     takes_crafted: ClassVar[bool] = True
-    """Whether clips of the adversarial training set are mixed in."""
+    """True if clips of the adversarial training set are mixed in."""
     single_step: ClassVar[bool] = False
-    """Whether its adversaries are so weak that training may overfit them from one epoch to the next."""
+    """True if the adversaries are so weak that training may overfit them from one epoch to the next."""
     hardens: ClassVar[bool] = True
-    """Whether its epoch is chosen by accuracy under attack; or else by that on clean clips, as the baseline's is."""
+    """True if the epoch is chosen by accuracy under attack; False if by clean accuracy, as the baseline's is."""
 
     @property
     def steps_per_batch(self) -> int:
-        """Times that each batch is trained on in a row."""
+        """The number of times that each batch is trained on in a row."""
         return 1
 
     @abstractmethod
     def adversaries(self, network: nn.Module, batch: Batch, targets: Tensor, data: TrainingData) -> Tensor:
-        """Make the images to train on in place of a batch's.
+        """Make the images to train on in place of a batch's images.
 
         Args:
-            network: in training; left as it was, but for its mode.
+            network: the network in training; it is left as it was, but for its mode.
             batch: augmented clips.
-            targets: a wrong class for each, shape (batch,).
-            data: its seed and `compute` are used.
+            targets: a wrong class for each clip, shape (batch,).
+            data: the training data; its seed and `compute` are used.
 
         Returns:
-            shape of the batch's images, in [0, 1].
+            the images, in the shape of the batch's, in [0, 1].
         """
 
     def loss(
@@ -46,10 +46,10 @@ class Defense(Parameters, ABC):
         """Compute the loss of a batch, a scalar, and the logits of its adversarial images.
 
         Args:
-            model: in training, perhaps wrapped.
-            adversarial: shape of the batch's images.
+            model: the network in training, perhaps wrapped.
+            adversarial: adversarial images, in the shape of the batch's.
             batch: the clean images and the labels.
-            label_smoothing: in [0, 1).
+            label_smoothing: share of each label that is spread over all classes, in [0, 1).
         """
         return cross_entropy(model, adversarial, batch, label_smoothing)
 

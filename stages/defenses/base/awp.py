@@ -8,30 +8,30 @@ from torch.func import functional_call
 
 
 class Displaced(nn.Module):
-    """A network at other weights, a constant step away from its own, which the gradients are for."""
+    """A network at other weights, a constant step away from its own weights, which the gradients are for."""
 
     def __init__(self, network: nn.Module, weights: dict[str, Tensor]) -> None:
-        """Wrap the network.
+        """Wrap the network, with some of its weights displaced.
 
         Args:
-            network: stays where it is.
+            network: the network, whose own weights stay as they are.
             weights: some of its parameters, displaced.
         """
         super().__init__()
         self.network, self.weights = network, weights
 
     def forward(self, images: Tensor) -> Tensor:
-        """The network's logits at the other weights."""
+        """Compute the network's logits at the other weights."""
         logits: Tensor = functional_call(self.network, self.weights, (images,))
         return logits
 
 
 def displaced(network: nn.Module, loss: Callable[[nn.Module], Tensor], gamma: float) -> Displaced:
-    """The network where its loss is worst nearby: each weight tensor w moved by gamma |w| g / |g|, of its gradient g.
+    """Displace the network to where its loss is worst nearby: each weight w moves by gamma |w| g / |g|, g its gradient.
 
     Args:
-        network: in training.
-        loss: of the network, a scalar.
+        network: the network in training.
+        loss: loss of a network, a scalar.
         gamma: size of the step relative to the weights, > 0; biases and normalisation stay.
     """
     weights = {name: weight for name, weight in network.named_parameters() if weight.dim() > 1}

@@ -20,13 +20,13 @@ from stages.training.loop import Record, Trained
 
 
 def harden(cell: Cell, defense: Defense, settings: HardenParams, augment: AugmentParams) -> Trained:
-    """Train a network by a defense.
+    """Train the hardened network of a cell by a defense.
 
     Args:
-        cell: its baseline and its adversarial training set are read.
-        defense: with its parameters.
+        cell: the cell; its baseline and its adversarial training set are read.
+        defense: the defense, with its parameters.
         settings: the section `harden` of params.yaml.
-        augment: how training images are augmented.
+        augment: the augmentation of training images.
 
     Raises:
         InputError: a file is missing, damaged or of other clips, or the clips cannot be trained on.
@@ -49,7 +49,7 @@ def harden(cell: Cell, defense: Defense, settings: HardenParams, augment: Augmen
 
 
 def require_one_process(settings: HardenParams, compute: ComputeParams) -> None:
-    """Raise an InputError if weights are to be perturbed by several processes, which would not agree on them."""
+    """Raise an InputError if several processes are to perturb the weights: they would not agree on them."""
     if settings.awp_gamma and compute.world_size > 1:
         raise InputError(
             f"harden.awp_gamma: must be 0 where {compute.world_size} processes train together (compute.devices x "
@@ -61,7 +61,7 @@ def read_crafted(cell: Cell) -> Adversarial:
     """Read the adversarial training set.
 
     Raises:
-        InputError: it is missing, damaged, or of other clips than those that are trained on.
+        InputError: the set is missing, damaged, or of other clips than those that are trained on.
     """
     file, stage = cell.paths.crafted(), cell.paths.stage("craft")
     crafted = read_adversarial(file, stage)

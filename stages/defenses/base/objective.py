@@ -18,7 +18,7 @@ from stages.training.batches import Batch, RecipeParams, TrainingData
 
 
 class HardenParams(Parameters):
-    """Which defense, from which weights, with which share of crafted clips, at which perturbation of weights."""
+    """The settings of hardening: defense, initial weights, share of crafted clips, perturbation of weights, recipe."""
 
     method: Name
     start: Literal["baseline", "scratch"]
@@ -36,12 +36,12 @@ class Hardening:
     crafted: Tensor
     """Crafted clips, shape (N, 1, height, width)."""
     exists: Tensor
-    """Whether crafting succeeded, shape (N,)."""
+    """Mask of the clips whose crafting succeeded, shape (N,)."""
     settings: HardenParams
     data: TrainingData
 
     def __call__(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Compute the defense's loss, at weights that are the worst nearby if `awp_gamma` asks for them, and logits."""
+        """Compute the defense's loss and the logits, at the worst weights nearby if `awp_gamma` asks for them."""
         network = distributed.unwrap(model)
         adversarial = self.adversarial(network, batch)
 
@@ -58,7 +58,7 @@ class Hardening:
         return cast(displaced(network, lambda chosen: cast(chosen)[0], self.settings.awp_gamma))
 
     def adversarial(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Make the images to train on in place of a batch's."""
+        """Make the images to train on in place of a batch's images."""
         count, seed = len(self.exists), self.data.seed
         share = self.settings.crafted_share if self.defense.takes_crafted else 0.0
         crafted = draw_crafted(batch, self.exists, share, seed)
@@ -72,19 +72,19 @@ class Hardening:
 
 
 def draw_crafted(batch: Batch, crafted: Tensor, share: float, seed: int) -> Tensor:
-    """Choose the clips of the batch that give way to crafted ones: shape (batch,), bool; drawn per clip and epoch.
+    """Draw the clips of the batch that give way to crafted ones, per clip and epoch: shape (batch,), bool.
 
     Args:
-        batch: its indices and epoch are used.
-        crafted: whether a crafted example exists, for every training clip, shape (N,).
-        share: share of the clips.
-        seed: of the draw.
+        batch: the batch; its indices and epoch are used.
+        crafted: mask of the training clips that have a crafted example, shape (N,).
+        share: share of the clips that give way.
+        seed: seed of the draw.
     """
     drawn = seeding.generator(seed, "crafted", batch.epoch).random(len(crafted)) < share
     return torch.from_numpy(drawn & crafted.numpy())[batch.indices].to(batch.images.device)
 
 
 def random_targets(batch: Batch, classes: int, clips: int, seed: int) -> Tensor:
-    """Draw a wrong class for each clip of the batch, shape (batch,), per clip and epoch."""
+    """Draw a wrong class for each clip of the batch, per clip and epoch: shape (batch,)."""
     shifts = seeding.generator(seed, "training target", batch.epoch).integers(1, classes, clips)
     return (batch.labels + torch.from_numpy(shifts.astype(np.int64))[batch.indices].to(batch.labels.device)) % classes

@@ -38,16 +38,16 @@ def descend(
     targets: Tensor,
     data: TrainingData,
 ) -> Tensor:
-    """Make examples against a network in training, as it is in evaluation mode.
+    """Make examples against a network in training, in its evaluation mode.
 
     Args:
-        descent: with its steps.
+        descent: the descent, with its steps.
         eps: radius of the ball about the batch's images, in [0, 1].
-        network: in training.
+        network: the network in training.
         start: images to begin from.
-        batch: the clean images.
-        targets: shape (batch,).
-        data: its `compute` is used.
+        batch: the batch, with the clean images.
+        targets: the target classes, shape (batch,).
+        data: the training data; its `compute` is used.
     """
     network.eval().requires_grad_(False)
     budget = batch.images.new_full((len(batch.images), 1, 1, 1), eps)
@@ -60,7 +60,7 @@ def descend(
 
 
 def random_start(eps: float, batch: Batch, data: TrainingData) -> Tensor:
-    """Add uniform noise in [-eps, eps] to the batch's images, drawn per clip and epoch."""
+    """Add uniform noise in [-eps, eps], drawn per clip and epoch, to the batch's images."""
     shape = batch.images.shape[1:]
     draws = (seeding.generator(data.seed, "start", batch.epoch, int(clip)) for clip in batch.indices)
     noise = np.stack([rng.uniform(-eps, eps, shape) for rng in draws]).astype(np.float32)

@@ -19,7 +19,7 @@ from stages.training.loop import Score
 
 
 class SelectionParams(Parameters):
-    """The attack on the validation clips after each epoch, by which the epoch is chosen."""
+    """The attack on the validation clips after each epoch, by which the best epoch is chosen."""
 
     eps: Annotated[Number, Field(gt=0, le=1)]
     steps: Annotated[Count, Field(ge=1)]
@@ -27,7 +27,7 @@ class SelectionParams(Parameters):
 
 
 def selection_score(defense: Defense, settings: SelectionParams, cell: Cell) -> Callable[[nn.Module], Score]:
-    """Choose what scores a network after each epoch: a short attack, or accuracy where there is no adversary."""
+    """Choose the score of a network after each epoch: a short attack, or accuracy where there is no adversary."""
     if defense.hardens:
         return RobustAccuracy(settings, cell)
     images, labels = cell.clips(cell.split.validation)
@@ -35,14 +35,14 @@ def selection_score(defense: Defense, settings: SelectionParams, cell: Cell) -> 
 
 
 class RobustAccuracy:
-    """Scores a network by the validation clips that stay right under a short targeted attack."""
+    """The score of a network by the validation clips that stay right under a short targeted attack."""
 
     def __init__(self, settings: SelectionParams, cell: Cell) -> None:
         """Set the attack, and the cell whose validation clips are attacked."""
         self.settings, self.cell = settings, cell
 
     def __call__(self, network: nn.Module) -> Score:
-        """Measure robust accuracy: the share of all clips that are predicted right, and still are under the attack."""
+        """Measure robust accuracy: the share of all clips that are predicted right, and also under the attack."""
         cell, victim = self.cell, Victim(network, self.cell.compute)
         inputs = attack_inputs(victim, cell.features, cell.split.validation, cell.seed)
         attacked = inputs.eligible_only()
@@ -50,7 +50,7 @@ class RobustAccuracy:
         return Score(value=held / len(inputs), accuracy=float(inputs.eligible.double().mean()), clips=len(inputs))
 
     def _held(self, victim: Victim, inputs: AttackInputs) -> int:
-        """How many of the clips keep their class."""
+        """Count the clips that keep their class under the attack."""
         descent = LinfDescent(steps=self.settings.steps, rel_stepsize=self.settings.rel_stepsize, stop_margin=NEVER)
         model, held = victim.as_foolbox(), 0
         for rows in torch.arange(len(inputs)).split(victim.compute.batch_size):

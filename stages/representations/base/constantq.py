@@ -13,40 +13,43 @@ import scipy.sparse
 from stages.audio.decoding import Waveform
 
 LOWEST = float(librosa.note_to_hz("C1"))
-"""Hz, of the first bin."""
+"""Frequency of the first bin, in Hz."""
 
 BINS_PER_OCTAVE = 36
 
 NEGLIGIBLE = 1e-4
-"""Of a filter's spectrum, relative to its peak: what is smaller is left out."""
+"""Share of the peak of a filter's spectrum below which values are left out."""
 
 
 @dataclass(frozen=True)
 class _Bank:
-    """The filters' spectra, for clips of one length."""
+    """The spectra of the filters, for clips of one length."""
 
     blocks: int
-    """Frames in the padded clip, the clip's own first."""
+    """Number of frames in the padded clip, of which the clip's own come first."""
     frames: int
     folded: scipy.sparse.csr_array
-    """From the clip's spectrum to that of each bin's output; shape (bins * blocks, hop_length * blocks // 2 + 1)."""
+    """Matrix from the clip's spectrum to the spectra of the bins' outputs.
+
+    Its shape is (bins * blocks, hop_length * blocks // 2 + 1).
+    """
 
 
 def constant_q(waveform: Waveform, sample_rate: int, hop_length: int, octaves: int) -> npt.NDArray[np.complexfloating]:
-    """The transform as librosa defines it (Schoerkhuber and Klapuri 2010), with filters normalised by their L1 norm.
+    """Compute the transform as librosa defines it (Schoerkhuber and Klapuri 2010), its filters normalised in L1.
 
-    A bin's output is the clip's spectrum times the filter's. At every hop-th sample alone it has a spectrum of as many
-    points as there are frames: the longer one folded, by adding what lies that far apart. Filters are narrow, so
-    product and folding are one small sparse matrix, and no rate is halved on the way.
+    The spectrum of a bin's output is the clip's spectrum times the filter's. At every hop-th sample alone the output
+    has a spectrum of as many points as there are frames: the longer spectrum folded, by adding what lies that far
+    apart. Filters are narrow, so product and folding are one small sparse matrix, and no rate is halved on the way.
 
     Args:
-        waveform: shape (samples,).
-        sample_rate: in Hz.
-        hop_length: samples between frames.
-        octaves: from C1; bins at half the sample rate and above are 0.
+        waveform: the clip's sound, shape (samples,).
+        sample_rate: sample rate in Hz.
+        hop_length: number of samples between frames.
+        octaves: number of octaves from C1; bins at half the sample rate and above are 0.
 
     Returns:
-        shape (36 * octaves, 1 + samples // hop_length).
+        the transform, shape (36 * octaves, 1 + samples // hop_length).
     """
     bank = _bank(len(waveform), sample_rate, hop_length, octaves)
     spectrum = scipy.fft.rfft(waveform, bank.blocks * hop_length)
@@ -75,12 +78,12 @@ def _bank(samples: int, sample_rate: int, hop_length: int, octaves: int) -> _Ban
 
 
 def _response(frequency: float, length: float, size: int) -> tuple[int, npt.NDArray[np.complex128]]:
-    """The bin that a filter's spectrum starts at, and the spectrum where it is not negligible.
+    """Compute a filter's spectrum where it is not negligible, and the bin that it starts at.
 
     Args:
-        frequency: of the filter, in cycles a sample.
-        length: of its Hann window, in samples.
-        size: of the FFT.
+        frequency: frequency of the filter, in cycles per sample.
+        length: length of its Hann window, in samples.
+        size: size of the FFT.
     """
     reach = int(length / 2)
     time = np.arange(-reach, reach + 1)

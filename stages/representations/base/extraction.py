@@ -16,14 +16,14 @@ from stages.representations.base import Image, Representation
 
 
 class FeaturesParams(Parameters):
-    """What is stored beside each clip's own image."""
+    """The settings of the augmented copies that are stored beside each clip's own image."""
 
     augment: WaveformAugmentParams
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """How a sound file becomes images."""
+    """The settings by which a sound file becomes images."""
 
     representation: Representation
     audio: AudioParams
@@ -31,7 +31,7 @@ class Extraction:
     seed: int
 
     def shape(self) -> tuple[int, int, int]:
-        """Tell the shape of what is made of one clip: (1 + copies, height, width)."""
+        """Compute the shape of one clip's images: (1 + copies, height, width)."""
         silence = self.representation.image(np.zeros(self.audio.samples, np.float32), self.audio.sample_rate)
         return 1 + self.augment.copies, *silence.shape
 
@@ -39,11 +39,11 @@ class Extraction:
         """Make the clip's image, then those of its augmented copies.
 
         Args:
-            file: of its sound.
-            clip: its name, of which the copies' randomness is drawn.
+            file: file of the clip's sound.
+            clip: name of the clip, from which the copies' randomness is drawn.
 
         Returns:
-            shape (1 + copies, height, width).
+            the images, shape (1 + copies, height, width).
         """
         rate, waveform = self.audio.sample_rate, decoding.load(file, self.audio)
         generators = (seeding.generator(self.seed, "variant", clip, number) for number in range(self.augment.copies))
@@ -52,6 +52,6 @@ class Extraction:
 
 
 def extract(folder: Path, clips: Sequence[str], extraction: Extraction, processes: int) -> Iterator[Image]:
-    """Make images of each clip, in their order, whatever the number of processes; begun when the first is asked for."""
+    """Yield the images of each clip, in their order, whatever the number of processes; begin at the first request."""
     tasks = (joblib.delayed(extraction.images)(folder / clip, clip) for clip in clips)
     yield from joblib.Parallel(n_jobs=processes, return_as="generator")(tasks)
