@@ -2,7 +2,7 @@
 
 from stages import attacks
 from stages.attacks.base import AttackParams
-from stages.attacks.base.prepare import attacked_clips
+from stages.attacks.base.prepare import cell_inputs, starting_points
 from stages.attacks.base.run import AttackRun
 from stages.attacks.base.tuning import tune
 from stages.core import cli, params
@@ -21,13 +21,14 @@ def main(representation: str, architecture: str, fold: str, model: str, attack: 
     victim = cell.victim(model)
     what = f"{attack} on the {model} model, {cell.paths}"
     # By every process alike: its few clips hardly make more than one shard, and each level waits for the one below.
-    validation = attacked_clips(cell, victim, weakest, cell.split.validation).eligible_only()
-    tuning = tune(weakest, victim, validation.subsample(settings.tuning_clips), settings)
+    validation = cell_inputs(cell, victim, cell.split.validation).eligible_only().subsample(settings.tuning_clips)
+    points = starting_points(cell, victim, weakest)
+    tuning = tune(weakest, victim, validation.starting_from(points), settings)
     tuning.tell(what)
     run = AttackRun(
         what=what,
         victim=victim,
-        inputs=attacked_clips(cell, victim, weakest, cell.split.test),
+        inputs=cell_inputs(cell, victim, cell.split.test).starting_from(points),
         attack=tuning.attack,
         # What is fooled within the budget is then known exactly, not to the tolerance.
         search=settings.search.starting_at(settings.eps),

@@ -2,7 +2,7 @@
 
 from stages import attacks
 from stages.attacks.base import CraftParams
-from stages.attacks.base.prepare import attacked_clips
+from stages.attacks.base.prepare import cell_inputs, starting_points
 from stages.attacks.base.run import AttackRun
 from stages.core import cli, params
 from stages.core.progress import log
@@ -22,7 +22,7 @@ def main(representation: str, architecture: str, fold: str) -> None:
     run = AttackRun(
         what=f"crafting by {settings.attack}, {cell.paths}",
         victim=victim,
-        inputs=attacked_clips(cell, victim, attack, cell.split.train),
+        inputs=cell_inputs(cell, victim, cell.split.train).starting_from(starting_points(cell, victim, attack)),
         attack=attack,
         search=settings.search,
         stop_at_success_rate=settings.fooling_rate,

@@ -14,7 +14,7 @@ def main(representation: str, architecture: str, fold: str) -> None:
     augment = params.read("train.augment", AugmentParams)
     defense = defenses.load(settings.method)
     cell = load_cell(representation, architecture, fold)
-    harden(cell, defense, settings, augment).write(cell.paths.model("hardened"), cell.card)
+    harden(cell, defense, settings, augment).write(cell.paths.model("hardened"), cell.spec)
 
 
 if __name__ == "__main__":

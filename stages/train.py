@@ -10,7 +10,7 @@ def main(representation: str, architecture: str, fold: str) -> None:
     """Write the baseline's weights and its training history."""
     recipe = params.read("train", TrainParams)
     cell = load_cell(representation, architecture, fold)
-    train_baseline(cell, recipe).write(cell.paths.model("baseline"), cell.card)
+    train_baseline(cell, recipe).write(cell.paths.model("baseline"), cell.spec)
 
 
 if __name__ == "__main__":

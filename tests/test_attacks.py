@@ -17,10 +17,10 @@ from stages import attacks
 from stages.attacks.base import Access, Attack, AttackParams, Norm, SearchParams, run
 from stages.attacks.base.fixed_budget import FixedBudget
 from stages.attacks.base.gradients import logit_gradients, probability_gradients
-from stages.attacks.base.inputs import AttackInputs, StartingPoints, attack_inputs, with_starting_points
+from stages.attacks.base.inputs import AttackInputs, StartingPoints, attack_inputs
 from stages.attacks.base.linf import NEVER, STOP_MARGIN, AwayFrom, Goal, Iterative, LinfDescent, OneStep, Towards
 from stages.attacks.base.minimum_norm import MinimumNorm
-from stages.attacks.base.prepare import attacked_clips
+from stages.attacks.base.prepare import cell_inputs, starting_points
 from stages.attacks.base.results import AttackResult, Candidates
 from stages.attacks.base.tuning import tune
 from stages.attacks.bim import BIM
@@ -123,7 +123,7 @@ def test_examples_are_in_bounds_and_measured(attack: Attack, rng: np.random.Gene
     victim, everyone = Victim(network(), compute), np.arange(16)
     features = labelled_as_predicted(feature_store(rng, clips=16), victim, right=12)
     cell = Cell(CellPaths("stft", "resnet18", 1), features, Split(everyone, everyone, everyone), 0, compute)
-    inputs = attacked_clips(cell, victim, attack, everyone)
+    inputs = cell_inputs(cell, victim, everyone).starting_from(starting_points(cell, victim, attack))
     eligible = inputs.eligible.numpy()
     found = attacked(inputs, victim, attack)
     assert eligible.sum() == 12
@@ -343,9 +343,10 @@ def test_only_clips_that_the_victim_gets_right_are_starts(
     inputs, images, labels = attack_inputs(victim, features, training, 0), *cell.clips(np.arange(20))
     nearest = [StartingPoints(images[5:end], labels[5:end]).nearest(inputs.images, inputs.targets) for end in (12, 20)]
     assert not torch.equal(nearest[0], nearest[1])
-    torch.testing.assert_close(with_starting_points(inputs, victim, features, training).starts, nearest[0])
-    torch.testing.assert_close(attacked_clips(cell, victim, configured["hopskipjump"], training).starts, nearest[0])
-    torch.testing.assert_close(attacked_clips(cell, victim, configured["bim"], training).starts, inputs.images)
+    prepared = cell_inputs(cell, victim, training)
+    for name, starts in (("hopskipjump", nearest[0]), ("bim", inputs.images)):
+        points = starting_points(cell, victim, configured[name])
+        torch.testing.assert_close(prepared.starting_from(points).starts, starts)
 
 
 @pytest.mark.parametrize("attack", ["hopskipjump", "boundary"], indirect=True)
@@ -430,6 +431,10 @@ class Cheat(FixedBudget):
     norm: ClassVar[Norm] = "linf"
     access: ClassVar[Access] = "white_box"
     paper = "none"
+
+    @property
+    def iterations(self) -> int:
+        return 1
 
     def examples(self, model: object, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:  # noqa: ARG002
         return Candidates.alike((inputs.images + 2 * budget).clamp(0, 1), 1)
@@ -603,6 +608,10 @@ class Reluctant(FixedBudget):
     norm: ClassVar[Norm] = "linf"
     access: ClassVar[Access] = "white_box"
     paper = "none"
+
+    @property
+    def iterations(self) -> int:
+        return 1
 
     def examples(self, model: object, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:  # noqa: ARG002
         warm = (start - inputs.images).flatten(1).amax(1) > 0.021

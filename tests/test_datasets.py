@@ -1,6 +1,7 @@
 """Data sets of files: their layouts, folders and archives of them, what is refused."""
 
 import hashlib
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -224,6 +225,15 @@ def test_the_default_folder_gives_itself_once_it_holds_a_recording(default_sourc
     assert sources.given("./data/source/") == "./data/source/"
 
 
+def test_a_lone_folder_or_archive_in_the_default_folder_is_the_source(default_source: Path) -> None:
+    write_sound(default_source / "mine/dog/a.wav")
+    assert sources.given("data/source") == "data/source/mine"
+    shutil.make_archive("data/packed", "zip", "data/source/mine")
+    shutil.rmtree(default_source / "mine")
+    Path("data/packed.zip").rename(default_source / "packed.zip")
+    assert sources.given("data/source") == "data/source/packed.zip"
+
+
 @pytest.mark.usefixtures("workdir")
 def test_a_default_folder_that_is_not_there_gives_nothing() -> None:
     assert sources.given("data/source") == ""
@@ -254,7 +264,9 @@ def test_where_no_recordings_are_given_it_says_what_to_do(workdir: Path) -> None
 def test_recordings_given_for_generated_sounds_are_refused(workdir: Path, default_source: Path) -> None:
     write_sound(default_source / "dog/a.wav")
     set_params(workdir, {"dataset.name": "synthetic"})
-    message = "dataset.source is 'data/source', but the dataset `synthetic` is generated and takes no dataset.source: "
+    message = (
+        "dataset.source is 'data/source/dog', but the dataset `synthetic` is generated and takes no dataset.source: "
+    )
     with pytest.raises(InputError, match=message + "set it to data/source and leave nothing but README.md there"):
         download.main()
     assert list(paths.RAW.iterdir()) == []
@@ -294,7 +306,7 @@ class TestVerification:
         rows = [(path.name, pooch.file_hash(str(path), alg="md5")) for path in [*names, esc50 / "meta/esc50.csv"]]
         pd.DataFrame(rows, columns=["name", "md5"]).to_csv(tmp_path / "small.csv", index=False)
         digest = hashlib.sha256(zipped(esc50).read_bytes()).hexdigest()
-        made = Publication("Small", "https://example.org/small.zip", 1, f"sha256:{digest}", "", "", "small")
+        made = Publication("Small", "https://example.org/small.zip", f"sha256:{digest}", "", "", "small")
         monkeypatch.setattr(ESC50, "publication", made)
         monkeypatch.setattr(ESC50, "clips", 2)
         return made

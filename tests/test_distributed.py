@@ -198,7 +198,7 @@ def attackable(workdir: Path) -> None:
     attributes = {"classes": list(features.classes), **provenance.of_features(CELL.representation)}
     write_features(paths.features(CELL.representation), columns, features.features, (1, 32, 32), attributes)
     stored = read_features(paths.features(CELL.representation), "features", {})
-    checkpoints.write(CELL.model("baseline"), model, checkpoints.card(CELL.architecture, stored), {})
+    checkpoints.write(CELL.model("baseline"), model, checkpoints.model_spec(CELL.architecture, stored), {})
 
 
 @pytest.mark.distributed

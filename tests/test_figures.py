@@ -91,7 +91,7 @@ def test_no_fooled_clip_leaves_the_axes_as_they_are() -> None:
 def replays(rates: list[float], representation: str) -> pd.DataFrame:
     """What carries over from the baseline to the hardened model and, half of that, back; a rate a fold."""
     rows = [
-        (representation, fold, source, model, 9, share * rate, 0.0, share)
+        (f"{source} to {model}", representation, fold, source, model, 9, share * rate, 0.0, share)
         for fold, rate in enumerate(rates, 1)
         for source, model, share in (("hardened", "baseline", 0.5), ("baseline", "hardened", 1.0))
     ]

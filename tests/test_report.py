@@ -132,7 +132,7 @@ def build(folder: Path, kind: str) -> CellPaths:
     victim = Victim(model, compute)
     inputs = attack_inputs(victim, made, np.flatnonzero(made.folds == 1), params.seed())
     for name in MODELS:
-        checkpoints.write(CELL.model(name), model, checkpoints.card("resnet18", made), {"seed": "0"})
+        checkpoints.write(CELL.model(name), model, checkpoints.model_spec("resnet18", made), {"seed": "0"})
         CELL.history(name).parent.mkdir(parents=True, exist_ok=True)
         header = "epoch,loss,accuracy,validation_accuracy,validation_score\n"
         CELL.history(name).write_text(header + "1,1.0,0.5,0.5,0.4\n2,0.9,0.6,0.5,0.5\n", encoding="utf-8")

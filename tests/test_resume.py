@@ -19,7 +19,7 @@ from stages.core import cli
 from stages.core.compute import ComputeParams
 from stages.core.errors import InputError
 from stages.models import checkpoints, resume
-from stages.models.checkpoints import Card
+from stages.models.checkpoints import ModelSpec
 from stages.models.resume import Scratch, cache_key, scratch
 from stages.training import loop
 from stages.training.batches import Batch, TrainingData
@@ -30,7 +30,7 @@ from tests.training_helpers import AUGMENTATION, PLAIN, taught
 
 EPOCHS = 5
 HISTORY, MODEL = Path("history.csv"), Path("model.safetensors")
-CARD = Card("tiny", ["class0", "class1", "class2"], [1, 32, 32], "stft", "{}")
+CARD = ModelSpec("tiny", ["class0", "class1", "class2"], [1, 32, 32], "stft", "{}")
 
 KILLED = """
 import os, signal
@@ -117,8 +117,8 @@ def test_killed_at_any_epoch_it_ends_with_the_same_weights(
     monkeypatch.chdir(tmp_path)
     done = program(KILLED, tmp_path)
     assert done.stdout.split() == ["-9", "143", "130", "-9"], done.stderr
-    taken_up = [line for line in done.stderr.splitlines() if "taken up" in line]
-    assert taken_up == [f"tiny: taken up after epoch {epoch} of {EPOCHS}" for epoch in (1, 2)]
+    resumed = [line for line in done.stderr.splitlines() if "resumed after" in line]
+    assert resumed == [f"tiny: resumed after epoch {epoch} of {EPOCHS}" for epoch in (1, 2)]
     assert len(list(Path(".scratch").iterdir())) == 1
     seen: list[int] = []
 

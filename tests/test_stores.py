@@ -13,7 +13,7 @@ import pytest
 from stages.core import files
 from stages.core.arrays import Images
 from stages.core.errors import InputError
-from stages.stores import hdf5
+from stages.stores import hdf5, provenance
 from stages.stores.features import Features, read_features, write_features
 from tests.helpers import ROOT, feature_store
 
@@ -161,3 +161,20 @@ def test_a_full_disk(tmp_path: Path) -> None:
 def test_space_is_checked_first(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"1000000000000\.0 MB needed"):
         files.require_space(tmp_path, 10**18)
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "agree"),
+    [
+        ('{"steps": 5}', '{"steps": 5}', True),
+        ('{"decay": 1}', '{"decay": 1.0}', True),
+        ('{"a": 1, "b": 2}', '{"b": 2, "a": 1}', True),
+        ('{"decay": 1}', '{"decay": 2}', False),
+        ("bim", "cw", False),
+        (None, "bim", False),
+        (0.02, 0.02, True),
+    ],
+)
+def test_numbers_agree_as_dvc_sees_them(found: object, wanted: object, agree: bool) -> None:
+    """Else DVC would run nothing again, and the next stage refuse what there is."""
+    assert provenance.agree(found, wanted) == agree

@@ -16,7 +16,7 @@ from stages import architectures
 from stages.core.compute import ComputeParams
 from stages.core.errors import InputError
 from stages.models import checkpoints
-from stages.models.checkpoints import Card
+from stages.models.checkpoints import ModelSpec
 from stages.models.device import seed_everything
 from stages.training import augment
 from stages.training.baseline import accuracy
@@ -286,19 +286,19 @@ def test_the_loss_of_a_mixture_is_that_of_its_soft_labels() -> None:
 
 
 @pytest.fixture
-def card(rng: np.random.Generator) -> Card:
-    return checkpoints.card("resnet56", feature_store(rng))
+def card(rng: np.random.Generator) -> ModelSpec:
+    return checkpoints.model_spec("resnet56", feature_store(rng))
 
 
 @pytest.fixture
-def written(tmp_path: Path, card: Card) -> tuple[Path, nn.Module]:
+def written(tmp_path: Path, card: ModelSpec) -> tuple[Path, nn.Module]:
     """A model file, and the network in it."""
     path, model = tmp_path / "model.safetensors", architectures.build("resnet56", card.input_shape, 3).eval()
     checkpoints.write(path, model, card, {"epoch": "3 of 4"})
     return path, model
 
 
-def test_a_model_file_gives_the_model_back(written: tuple[Path, nn.Module], card: Card) -> None:
+def test_a_model_file_gives_the_model_back(written: tuple[Path, nn.Module], card: ModelSpec) -> None:
     path, model = written
     read, images = checkpoints.read(path, card, "train@a"), torch.rand(2, 1, 32, 32)
     assert torch.equal(read(images), model(images))
@@ -308,7 +308,7 @@ def test_a_model_file_gives_the_model_back(written: tuple[Path, nn.Module], card
     assert path.read_bytes() == first
 
 
-def test_a_model_for_something_else_is_an_error(written: tuple[Path, nn.Module], card: Card) -> None:
+def test_a_model_for_something_else_is_an_error(written: tuple[Path, nn.Module], card: ModelSpec) -> None:
     path, _ = written
     for other in ({"input_shape": [1, 40, 32]}, {"classes": ["a", "b", "c"]}, {"representation": "dwt"}):
         with pytest.raises(InputError, match=f"a model with {next(iter(other))} "):
@@ -318,7 +318,7 @@ def test_a_model_for_something_else_is_an_error(written: tuple[Path, nn.Module],
         checkpoints.read(path, replace(card, architecture="resnet18"), "train@a")
 
 
-def test_a_model_file_that_is_damaged_or_missing_is_an_error(written: tuple[Path, nn.Module], card: Card) -> None:
+def test_a_model_file_that_is_damaged_or_missing_is_an_error(written: tuple[Path, nn.Module], card: ModelSpec) -> None:
     path, _ = written
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InputError, match=r"model\.safetensors is damaged"):

@@ -16,7 +16,7 @@ from stages.core.grid import MODELS, GridParams
 from stages.core.paths import CellPaths
 from stages.evaluation.transfer import COLUMNS, replayed, transfer_matrix
 from stages.models import checkpoints
-from stages.models.checkpoints import Card
+from stages.models.checkpoints import ModelSpec
 from stages.models.victim import Victim
 from stages.stores.adversarial import Adversarial, read_adversarial, write_adversarial
 from tests.helpers import attack_store
@@ -91,7 +91,7 @@ def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GridParams:
 def write(cell: CellPaths) -> None:
     for model in MODELS:
         threshold = THRESHOLDS[f"{cell.architecture}_{model}"]
-        card = Card(cell.architecture, ["a", "b"], [1, 32, 32], cell.representation, "{}")
+        card = ModelSpec(cell.architecture, ["a", "b"], [1, 32, 32], cell.representation, "{}")
         checkpoints.write(cell.model(model), Threshold(threshold), card, {})
         write_adversarial(cell.attack(model, "bim"), attack_store([threshold + 0.005] * 6))
         write_adversarial(cell.attack(model, "cw"), attack_store([threshold + 0.1] * 5 + [NEVER]))

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 import time
@@ -77,7 +78,7 @@ def _stage(main: Callable[..., None], words: list[str]) -> str:
 
 def _note_seconds(stage: str, seconds: float) -> None:
     """Write down how long a stage took, where neither git nor DVC looks: equal runs differ in it."""
-    with files.replacing(paths.TIMINGS / f"{stage}.json") as partial:
+    with files.replacing(paths.TIMINGS / f"{stage}.json", writer=f".{os.getpid()}") as partial:
         partial.write_text(json.dumps({"seconds": round(seconds, 1)}) + "\n", encoding="utf-8")
 
 

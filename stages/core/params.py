@@ -34,6 +34,9 @@ Count = Annotated[int, BeforeValidator(_refuse_truth_values)]
 
 Seed = Annotated[Count, Field(ge=0)]
 
+ValidationShare = Annotated[Number, Field(gt=0, lt=0.5)]
+"""Share of the training folds' clips that is held out, on which everything is chosen."""
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 """The name of a dataset, representation, architecture, attack or defense: that of its file."""
 
@@ -110,6 +113,11 @@ def seed() -> int:
 def number(key: str) -> float:
     """Read one number at a dotted key; raises as `read` does."""
     return float(validate(key, Number))
+
+
+def validation_share() -> float:
+    """Read `dataset.validation_share`; raise as `read` does."""
+    return float(validate("dataset.validation_share", ValidationShare))
 
 
 def name(key: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field
 from stages.core.errors import InputError
 from stages.core.params import Count
 from stages.core.progress import log
-from stages.datasets.base import Clip, Recordings, fold_making, tables
+from stages.datasets.base import Clip, Recordings, fold_making, sources, tables
 
 SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"} | {".aif", ".opus", ".oga"}
 """Suffixes of names that are taken for sound; a file that libsndfile then cannot read is an error."""
@@ -79,7 +79,7 @@ def _walk(root: Path) -> pd.DataFrame:
     top, rows, others = _top(root), [], []
     for path in sorted(top.rglob("*")):
         relative = path.relative_to(top)
-        if not path.is_file() or any(map(_is_hidden, relative.parts)):
+        if not path.is_file() or any(map(_is_hidden, relative.parts)) or relative.as_posix() == sources.README:
             continue
         if len(relative.parts) > 1 and _is_sound(path):
             rows.append((relative.as_posix(), relative.parts[0]))

@@ -14,7 +14,6 @@ class UrbanSound8K(Recordings):
     publication: ClassVar[Publication | None] = Publication(
         title="UrbanSound8K",
         address="https://zenodo.org/records/1203745/files/UrbanSound8K.tar.gz?download=1",
-        size=6_023_741_708,
         hash="md5:9aa69802bbf37fb986f71ec1483a196e",
         licence="CC BY-NC 3.0",
         citation="J. Salamon, C. Jacoby, J. P. Bello: A Dataset and Taxonomy for Urban Sound Research, "

@@ -1,7 +1,6 @@
 """Figures of checks that need the model itself: its gradients, its logits, a harder attack on a few clips."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from math import ceil
 
 import numpy as np
@@ -10,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stages.attacks.base.inputs import AttackInputs
-from stages.attacks.base.linf import NEVER, AwayFrom, Goal, LinfDescent, Towards, random_points
+from stages.attacks.base.linf import NEVER, LinfDescent, Start, away_from_labels, from_clip, from_noise, verdicts
 from stages.core.arrays import Flags, Floats
 from stages.models.victim import Victim
 
@@ -29,9 +28,6 @@ GROWTH = (1.0, 2.0, 4.0, 8.0, np.inf)
 """Budgets tried, as multiples of the one reported."""
 LIVE_SHARE = 0.1
 """Share of the bins that must have a gradient."""
-
-Start = Callable[[AttackInputs, Tensor], Tensor]
-"""Function of a batch and a budget: the points where a descent begins."""
 
 
 def of_model(victim: Victim, images: Tensor) -> dict[str, float]:
@@ -67,7 +63,7 @@ def of_steps(victim: Victim, inputs: AttackInputs, eps: float) -> dict[str, floa
     The stores cannot tell this share: an iterative attack begins with the example of one step.
     """
     one, many = (
-        _Descent(victim, steps, length / steps).fooled(inputs, eps) for steps, length in ((1, 1.0), (STEPS, LENGTH))
+        _fooled(victim, inputs, eps, _descent(steps, length / steps)) for steps, length in ((1, 1.0), (STEPS, LENGTH))
     )
     return {"iterative_not_weaker": float((one & ~many).float().mean())}
 
@@ -88,22 +84,23 @@ def of_effort(victim: Victim, inputs: AttackInputs, sizes: Floats, eps: float, s
     nearest = beyond[np.argsort(sizes[beyond], kind="stable")[:most]]
     if not len(nearest):
         return {"effort_converged": 0.0}
-    chosen, descent = inputs[torch.from_numpy(nearest)], _Descent(victim, steps, LENGTH / steps)
-    fooled = descent.fooled(chosen, eps) | descent.fooled(chosen, eps, _from_noise)
+    chosen, descent = inputs[torch.from_numpy(nearest)], _descent(steps, LENGTH / steps)
+    fooled = _fooled(victim, chosen, eps, descent) | _fooled(victim, chosen, eps, descent, from_noise)
     return {"effort_converged": int(fooled.sum()) / len(inputs)}
 
 
 def of_budgets(victim: Victim, inputs: AttackInputs, eps: float) -> dict[str, float]:
     """Measure the largest fall of the fooling rate between growing budgets, and the rate at the whole range."""
-    chosen, descent = inputs.subsample(SUBSAMPLE), _Descent(victim, STEPS, FINE_REL_STEPSIZE)
+    chosen, descent = inputs.subsample(SUBSAMPLE), _descent(STEPS, FINE_REL_STEPSIZE)
     budgets = [min(eps * factor, 1.0) for factor in GROWTH]
-    found = [float(descent.fooled(chosen, budget).float().mean()) for budget in budgets]
+    found = [float(_fooled(victim, chosen, budget, descent).float().mean()) for budget in budgets]
     return {"success_grows_with_budget": largest_fall(found), "unlimited_budget_fools": found[-1]}
 
 
 def moved(victim: Victim, inputs: AttackInputs, eps: float) -> Flags:
     """Tell which clips a descent away from their class, within the budget in L-infinity, moves into another one."""
-    fled: Flags = _Descent(victim, STEPS, LENGTH / STEPS).fled(inputs, eps).numpy()
+    descent = _descent(STEPS, LENGTH / STEPS)
+    fled: Flags = (verdicts(descent, victim, inputs, eps, goal=away_from_labels) != inputs.labels).numpy()
     return fled
 
 
@@ -113,44 +110,11 @@ def largest_fall(found: Iterable[float]) -> float:
     return float((np.maximum.accumulate(values) - values).max())
 
 
-def _towards_targets(batch: AttackInputs) -> Goal:
-    return Towards(batch.targets)
+def _descent(steps: int, rel_stepsize: float) -> LinfDescent:
+    """Make a descent that takes all steps for all clips."""
+    return LinfDescent(steps=steps, rel_stepsize=rel_stepsize, stop_margin=NEVER)
 
 
-def _away_from_labels(batch: AttackInputs) -> Goal:
-    return AwayFrom(batch.labels)
-
-
-def _from_clip(batch: AttackInputs, _budget: Tensor) -> Tensor:
-    return batch.images
-
-
-def _from_noise(batch: AttackInputs, budget: Tensor) -> Tensor:
-    return random_points(batch, budget, batch.generators())
-
-
-@dataclass(frozen=True)
-class _Descent:
-    """A descent that takes all steps for all clips, judged in float32."""
-
-    victim: Victim
-    steps: int
-    rel_stepsize: float
-
-    def fooled(self, inputs: AttackInputs, eps: float, start: Start = _from_clip) -> Tensor:
-        """Tell which clips reach their target, shape (N,), bool."""
-        return self._verdicts(inputs, eps, _towards_targets, start) == inputs.targets
-
-    def fled(self, inputs: AttackInputs, eps: float) -> Tensor:
-        """Tell which clips leave their class, shape (N,), bool."""
-        return self._verdicts(inputs, eps, _away_from_labels, _from_clip) != inputs.labels
-
-    def _verdicts(self, inputs: AttackInputs, eps: float, goal: Callable[[AttackInputs], Goal], start: Start) -> Tensor:
-        model, verdicts = self.victim.as_foolbox(), [torch.zeros(0, dtype=torch.int64)]
-        descent = LinfDescent(steps=self.steps, rel_stepsize=self.rel_stepsize, stop_margin=NEVER)
-        for rows in torch.arange(len(inputs)).split(self.victim.compute.batch_size):
-            batch = inputs[rows].to(self.victim.device)
-            budget = batch.images.new_full((len(rows), 1, 1, 1), eps)
-            found = descent.run(model, batch.images, goal(batch), budget, start(batch, budget))
-            verdicts.append(self.victim.predict(found.examples).cpu())
-        return torch.cat(verdicts)
+def _fooled(victim: Victim, inputs: AttackInputs, eps: float, descent: LinfDescent, start: Start = from_clip) -> Tensor:
+    """Tell which clips reach their target, shape (N,), bool."""
+    return verdicts(descent, victim, inputs, eps, start=start) == inputs.targets

@@ -47,7 +47,7 @@ def _read(cell: CellPaths, model: str, name: str, inputs: AttackInputs, eps: flo
     store = read_adversarial(path, stage)
     require_inputs(store, inputs, path, stage)
     require_attributes(store, {"victim": model, "eps": eps, **provenance.of_attack(name)}, path, stage)
-    return StoredAttack(store, restore(name, store.attributes["parameters"]))
+    return StoredAttack(store, restore(name, store.attributes.get("parameters", "null")))
 
 
 def require_inputs(store: Adversarial, inputs: AttackInputs, path: Path, stage: str) -> None:
@@ -70,5 +70,5 @@ def require_inputs(store: Adversarial, inputs: AttackInputs, path: Path, stage: 
 def require_attributes(store: Adversarial, expected: Mapping[str, Any], path: Path, stage: str) -> None:
     """Check the attributes of a store; raises as `require_inputs` does."""
     for name, value in expected.items():
-        if (stored := store.attributes.get(name)) != value:
+        if not provenance.agree(stored := store.attributes.get(name), value):
             raise InputError(f"{path} has {name} {stored!r}, not {value!r}; run `dvc repro {stage}`")

@@ -15,11 +15,12 @@ from stages.core.errors import InputError
 from stages.core.grid import MODELS, GridParams
 from stages.core.paths import CellPaths
 from stages.evaluation import rates
-from stages.models import checkpoints
+from stages.models import checkpoints, device
 from stages.models.victim import Victim, predictions
 from stages.stores.adversarial import Adversarial, read_adversarial
 
 COLUMNS = [
+    "pair",
     "representation",
     "fold",
     "source",
@@ -35,13 +36,15 @@ def transfer_matrix(grid: GridParams, compute: ComputeParams) -> pd.DataFrame:
     """Replay the cheapest examples that fooled each model, of any size, on every other of its representation and fold.
 
     Only clips count that the other model gets right. The transfer is from model to model, so a row's `source` and
-    `model` are names such as `resnet56_hardened`.
+    `model` are names such as `resnet56_hardened`; its `pair` names all of it, for plots.
 
     Raises:
         InputError: a store or a model is missing or damaged.
     """
+    device.make_deterministic()
     rows = [
-        {"representation": representation, "fold": fold, **row}
+        {"pair": f"{row['source']} to {row['model']}, {representation}, fold {fold}"}
+        | {"representation": representation, "fold": fold, **row}
         for representation in grid.representation
         for fold in grid.fold
         for row in _replays([CellPaths(representation, name, fold) for name in grid.architecture], grid.attack, compute)

@@ -11,7 +11,7 @@ from stages.core.arrays import Integers
 from stages.core.compute import ComputeParams
 from stages.core.paths import CellPaths
 from stages.models import checkpoints, device
-from stages.models.checkpoints import Card
+from stages.models.checkpoints import ModelSpec
 from stages.models.victim import Victim
 from stages.stores import provenance, splits
 from stages.stores.features import Features, read_features
@@ -29,9 +29,9 @@ class Cell:
     compute: ComputeParams
 
     @property
-    def card(self) -> Card:
-        """The card of the cell's models."""
-        return checkpoints.card(self.paths.architecture, self.features)
+    def spec(self) -> ModelSpec:
+        """What the cell's models are for."""
+        return checkpoints.model_spec(self.paths.architecture, self.features)
 
     def model(self, name: str) -> nn.Module:
         """Read the `baseline` or `hardened` model, in evaluation mode.
@@ -39,7 +39,7 @@ class Cell:
         Raises:
             InputError: its file is missing, damaged or of another model.
         """
-        return checkpoints.read(self.paths.model(name), self.card, self.paths.writer(name))
+        return checkpoints.read(self.paths.model(name), self.spec, self.paths.writer(name))
 
     def fresh_network(self) -> nn.Module:
         """Build an untrained model of the cell's architecture."""
@@ -67,7 +67,7 @@ def load_cell(representation: str, architecture: str, fold: str) -> Cell:
     """
     files = CellPaths(representation, architecture, int(fold))
     compute = params.read("compute", ComputeParams)
-    seed, share = params.seed(), params.number("dataset.validation_share")
+    seed, share = params.seed(), params.validation_share()
     features = read_features(
         paths.features(representation), f"features@{representation}", provenance.of_features(representation)
     )

@@ -17,7 +17,7 @@ from stages.stores.features import Features
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelSpec:
     """The description of a model's purpose: its architecture, its classes and its input."""
 
     architecture: str
@@ -29,15 +29,15 @@ class Card:
     """The representation's parameters, as JSON."""
 
 
-def card(architecture: str, store: Features) -> Card:
-    """Make the card of a model of this architecture, trained on this store."""
-    return Card(architecture, list(store.classes), list(store.shape), store.representation, store.parameters)
+def model_spec(architecture: str, store: Features) -> ModelSpec:
+    """Make the spec of a model of this architecture, trained on this store."""
+    return ModelSpec(architecture, list(store.classes), list(store.shape), store.representation, store.parameters)
 
 
-def write(path: Path, model: nn.Module, card: Card, training: Mapping[str, str]) -> None:
-    """Write a model's weights, its card and the facts of its training."""
+def write(path: Path, model: nn.Module, spec: ModelSpec, training: Mapping[str, str]) -> None:
+    """Write a model's weights, its spec and the facts of its training."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    content = save(tensors, {**training, **_as_texts(card)})
+    content = save(tensors, {**training, **_as_texts(spec)})
     with files.replacing(path) as partial:
         partial.write_bytes(_with_sorted_header(content))
 
@@ -53,15 +53,17 @@ def read_any(path: Path, stage: str) -> nn.Module:
         InputError: the file is missing or damaged.
     """
     found, tensors = _content(path, stage)
+    if missing := {"architecture", "input_shape", "classes"} - found.keys():
+        raise InputError(f"{path} does not say its {', '.join(sorted(missing))}; remove it and run `dvc repro {stage}`")
     return _model(found["architecture"], json.loads(found["input_shape"]), json.loads(found["classes"]), tensors)
 
 
-def read(path: Path, expected: Card, stage: str) -> nn.Module:
+def read(path: Path, expected: ModelSpec, stage: str) -> nn.Module:
     """Read the model of a file, in evaluation mode.
 
     Args:
         path: the file.
-        expected: card that the model must have.
+        expected: spec that the model must have.
         stage: the stage that writes it, named in errors.
 
     Raises:
@@ -93,14 +95,14 @@ def _model(
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """Read what a model file says of itself: its card, and the facts of its training."""
+    """Read what a model file says of itself: its spec, and the facts of its training."""
     with safe_open(path, framework="pt") as file:
         return dict(file.metadata() or {})
 
 
-def _as_texts(card: Card) -> dict[str, str]:
-    """Turn the card into safetensors' metadata: texts as they are, lists as JSON."""
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in asdict(card).items()}
+def _as_texts(spec: ModelSpec) -> dict[str, str]:
+    """Turn the spec into safetensors' metadata: texts as they are, lists as JSON."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in asdict(spec).items()}
 
 
 def _with_sorted_header(content: bytes) -> bytes:

@@ -53,6 +53,11 @@ def describe(compute: ComputeParams) -> str:
 def seed_everything(seed: int) -> None:
     """Make PyTorch draw the same numbers and choose the same kernels at every run on the same machine."""
     torch.manual_seed(seed)
+    make_deterministic()
+
+
+def make_deterministic() -> None:
+    """Make PyTorch choose the same kernels at every run, and compute float32 in float32."""
     # All that is used here is deterministic on a CPU, where the switch would only load PyTorch's compiler: 3 s a stage.
     if torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -79,7 +79,7 @@ def fooling(curves: Mapping[str, pd.DataFrame], eps: float) -> str:
             panel.semilogx(curve.budget, curve[name], color=COLOURS[model], linestyle=DASHES[model], label=model)
         panel.axvline(eps, color=FAINT, linestyle=":", linewidth=1)
         panel.set(title=labelled(name), xlabel="budget", ylim=(-0.02, 1.02))
-    panels[0].set_ylabel("fooling rate")
+    panels[0].set_ylabel("targeted fooling rate")
     panels[0].legend(frameon=False, fontsize=8, loc="upper left")
     return _svg(figure)
 

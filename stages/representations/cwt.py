@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import librosa
 import numpy as np
@@ -35,8 +35,6 @@ class CWT(Representation):
     samples, W is the convolution of the waveform with conj(psi(-t / a)) / sqrt(a). By its spectrum,
     sqrt(a) exp(-pi^2 B (a f / sample_rate - C)^2), that is one inverse FFT a row, no longer than the band is wide.
     """
-
-    short: ClassVar[str] = "scalogram"
 
     bandwidth: Annotated[Number, Field(gt=0.1, le=100)]
     centre: Annotated[Number, Field(ge=0.5, le=20)]

@@ -1,6 +1,6 @@
 """Discrete wavelet transform: the energies of wavelet packets in the order of their frequencies, as an image."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import pywt
@@ -18,8 +18,6 @@ class DWT(Representation):
     The packets of one level split 0 to sample_rate / 2 into 2 ** level equal bands; going through them in frequency
     order means undoing the mirroring that each high-pass branch brings (Gray code, Wickerhauser 1994).
     """
-
-    short: ClassVar[str] = "wavelet packets"
 
     wavelet: str
     level: Annotated[Count, Field(ge=4, le=10)]

@@ -1,7 +1,5 @@
 """Mel spectrogram: the power spectrogram in bands as wide as the ear hears them."""
 
-from typing import ClassVar
-
 import librosa
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +10,6 @@ from stages.representations.stft import STFT, between
 
 class Mel(STFT):
     """The spectrogram of `stft` in librosa's triangular bands of equal area, equally spaced on Slaney's mel scale."""
-
-    short: ClassVar[str] = "mel spectrogram"
 
     def bands(self, power: npt.NDArray[np.floating], sample_rate: int) -> npt.NDArray[np.floating]:
         """Pool bins into the rows of the image: mel bands from 0 to sample_rate / 2."""

@@ -1,14 +1,10 @@
 """The image of `mel` with a chromagram appended."""
 
-from typing import ClassVar
-
 from stages.representations.base.chromagram import WithChromagram
 from stages.representations.mel import Mel
 
 
 class MelTonnetz(WithChromagram):
     """The image of `mel`, then constant-Q chroma, tonnetz and harmonic change."""
-
-    short: ClassVar[str] = f"{Mel.short} and chromagram"
 
     base: Mel

@@ -1,6 +1,6 @@
 """Short-time Fourier transform: the power spectrogram, pooled to an image."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 import librosa
 import numpy as np
@@ -14,8 +14,6 @@ from stages.representations.base import Change, Image, Representation, decibels,
 
 class STFT(Representation):
     """|STFT|^2, averaged over equal bands and frames, in decibels below its maximum."""
-
-    short: ClassVar[str] = "spectrogram"
 
     n_fft: Annotated[Count, Field(ge=64, le=16_384)]
     hop_length: Annotated[Count, Field(ge=16, le=8192)]

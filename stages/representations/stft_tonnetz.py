@@ -1,14 +1,10 @@
 """The image of `stft` with a chromagram appended."""
 
-from typing import ClassVar
-
 from stages.representations.base.chromagram import WithChromagram
 from stages.representations.stft import STFT
 
 
 class STFTTonnetz(WithChromagram):
     """The image of `stft`, then constant-Q chroma, tonnetz and harmonic change."""
-
-    short: ClassVar[str] = f"{STFT.short} and chromagram"
 
     base: STFT

@@ -11,7 +11,7 @@ import numpy as np
 from stages.core import params
 from stages.core.arrays import Images, Integers, Strings
 from stages.core.errors import InputError
-from stages.stores import hdf5
+from stages.stores import hdf5, provenance
 
 COLUMNS = ("features", "variants", "labels", "folds", "clips", "groups")
 ATTRIBUTES = ("classes", "representation", "parameters")
@@ -68,13 +68,13 @@ def write_features(
             hdf5.write_column(file, name, values)
 
 
-def read_features(path: Path, stage: str, provenance: Mapping[str, str]) -> Features:
+def read_features(path: Path, stage: str, made_of: Mapping[str, str]) -> Features:
     """Read a feature store.
 
     Args:
         path: file to read.
         stage: the stage that writes the store, named in errors.
-        provenance: origins that the features must have, as `stages.stores.provenance` names them.
+        made_of: origins that the features must have, as `stages.stores.provenance` names them.
 
     Raises:
         InputError: the store is missing, damaged, incomplete or made of something else; the message names the stage to
@@ -86,8 +86,8 @@ def read_features(path: Path, stage: str, provenance: Mapping[str, str]) -> Feat
         'stft'
     """
     columns, attributes = hdf5.read(path, stage, COLUMNS, ATTRIBUTES)
-    for name, wanted in provenance.items():
-        if (found := attributes.get(name)) != wanted:
+    for name, wanted in made_of.items():
+        if not provenance.agree(found := attributes.get(name), wanted):
             raise InputError(f"{path} has {name} {found!r}, {params.FILE} asks for {wanted!r}; run `dvc repro {stage}`")
     return Features(
         **columns,

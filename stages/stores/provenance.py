@@ -26,3 +26,13 @@ def of_attack(attack: str) -> dict[str, str]:
         InputError: the attack has no section.
     """
     return {"attack": attack, "configured": json.dumps(params.value(f"attacks.{attack}"), sort_keys=True)}
+
+
+def agree(found: object, wanted: object) -> bool:
+    """Tell whether what a store says is what is asked for: of JSON its values, so that `1` is `1.0`, as to DVC."""
+    if found == wanted or not (isinstance(found, str) and isinstance(wanted, str)):
+        return bool(found == wanted)
+    try:
+        return bool(json.loads(found) == json.loads(wanted))
+    except ValueError:
+        return False

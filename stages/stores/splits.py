@@ -44,7 +44,11 @@ def split(store: Features, fold: int, validation_share: float, seed: int) -> Spl
     training = (store.folds != fold) & ~validating
     if not training.any() or not validating.any():
         raise InputError(f"fold {fold} leaves no clips to train or validate on: the dataset needs at least two folds")
-    return Split(*(np.flatnonzero(mask) for mask in (training, validating, store.folds == fold)))
+    return Split(
+        train=np.flatnonzero(training),
+        validation=np.flatnonzero(validating),
+        test=np.flatnonzero(store.folds == fold),
+    )
 
 
 def _validation_groups(store: Features, rest: Integers, share: float, seed: int) -> set[str]:

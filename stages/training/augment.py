@@ -75,7 +75,11 @@ def draw(seed: int, epoch: int, clips: int, params: AugmentParams) -> Draw:
         weights = mixing.beta(params.mixup, params.mixup, clips).astype(np.float32)
     # Of the two clips the one with the greater share gives the label that accuracy is counted by.
     weights = np.maximum(weights, 1 - weights)
-    return Draw(*(torch.from_numpy(each) for each in (np.hstack([numbers, gains]), partners, weights)))
+    return Draw(
+        numbers=torch.from_numpy(np.hstack([numbers, gains])),
+        partners=torch.from_numpy(partners),
+        weights=torch.from_numpy(weights),
+    )
 
 
 def augment(images: Tensor, indices: Tensor, drawn: Draw, params: AugmentParams) -> Tensor:

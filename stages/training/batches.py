@@ -106,7 +106,7 @@ class TrainingData:
     @property
     def ingredients(self) -> tuple[Ingredient, ...]:
         """The parts of the training data that the weights depend on."""
-        return self.images, self.copies, self.labels, repr(self.recipe), self.augment, self.seed
+        return self.images, self.copies, self.labels, self.recipe, self.augment, self.seed
 
     @property
     def facts(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from stages.core.progress import Progress, log
 from stages.models import checkpoints, distributed
-from stages.models.checkpoints import Card
+from stages.models.checkpoints import ModelSpec
 from stages.models.resume import Scratch, State
 from stages.training import history
 from stages.training.batches import TrainingData
@@ -61,10 +61,10 @@ class Trained:
     facts: Mapping[str, str]
     scratch: Scratch
 
-    def write(self, path: Path, card: Card) -> None:
+    def write(self, path: Path, spec: ModelSpec) -> None:
         """Write the model file, and remove the scratch of the unfinished run."""
         if distributed.is_main_process():
-            checkpoints.write(path, self.network, card, self.facts)
+            checkpoints.write(path, self.network, spec, self.facts)
         self.scratch.remove()
 
 
@@ -104,7 +104,7 @@ def fit(
     data.require_learnable()
     epochs = _Epochs(network, data, loss)
     if epochs.resume(record.scratch.read()) and distributed.is_main_process():
-        log(f"{record.what}: taken up after epoch {len(epochs.history)} of {data.recipe.epochs}")
+        log(f"{record.what}: resumed after epoch {len(epochs.history)} of {data.recipe.epochs}")
         history.write(record.history, epochs.history)
     progress = Progress(record.what, data.recipe.epochs, "epoch", done=len(epochs.history))
     while len(epochs.history) < data.recipe.epochs:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stages.models.victim import channels_last
 from stages.training.batches import Batch
 
 LossFunction = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
@@ -42,7 +43,7 @@ def cross_entropy(model: nn.Module, images: Tensor, batch: Batch, label_smoothin
     Returns:
         the loss, a scalar, and the logits, shape (batch, classes).
     """
-    logits: Tensor = model.train()(images.contiguous(memory_format=torch.channels_last))
+    logits: Tensor = model.train()(channels_last(images))
     own, other = (
         functional.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=label_smoothing)
         for labels in (batch.labels, batch.partner_labels)

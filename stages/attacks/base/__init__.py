@@ -14,6 +14,7 @@ from torch import Tensor
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.results import AttackResult
 from stages.core import params, plugins
+from stages.core.errors import InputError
 from stages.core.params import Count, Name, Number, Parameters
 from stages.models.victim import Victim
 from stages.stores import perturbations
@@ -80,9 +81,9 @@ class Attack(Parameters, ABC):
         return self
 
     @property
+    @abstractmethod
     def iterations(self) -> int:
         """The largest number of steps along one path; 1 for a single-step attack."""
-        return 1
 
     @property
     def facts(self) -> dict[str, str | int]:
@@ -157,7 +158,9 @@ def restore(name: str, parameters: str) -> Attack:
     """Rebuild an attack as it was run from the parameters, as JSON, that its store holds.
 
     Raises:
-        InputError: unknown name.
-        ValidationError: the attack does not take these parameters.
+        InputError: unknown name, or the attack does not take these parameters.
     """
-    return plugins.find("stages.attacks", name, Attack).model_validate_json(parameters)
+    try:
+        return plugins.find("stages.attacks", name, Attack).model_validate_json(parameters)
+    except ValidationError as error:
+        raise InputError(f"the attack {name} does not take the parameters {parameters}: {error}") from None

@@ -37,9 +37,8 @@ class AttackInputs:
 
     def __getitem__(self, rows: Tensor) -> "AttackInputs":
         """Pick some clips by their positions or by a mask, given on the CPU."""
-        tensors = (self.images, self.labels, self.targets, self.eligible, self.seeds, self.starts)
-        images, labels, targets, eligible, seeds, starts = (tensor[rows] for tensor in tensors)
-        return AttackInputs(self.clips[rows.numpy()], images, labels, targets, eligible, seeds, starts)
+        names = ("images", "labels", "targets", "eligible", "seeds", "starts")
+        return AttackInputs(clips=self.clips[rows.numpy()], **{name: getattr(self, name)[rows] for name in names})
 
     def to(self, device: torch.device) -> "AttackInputs":
         """Move the clips to a device."""
@@ -54,6 +53,10 @@ class AttackInputs:
     def eligible_only(self) -> "AttackInputs":
         """Pick the eligible clips: those that are attacked."""
         return self[torch.nonzero(self.eligible).flatten()]
+
+    def starting_from(self, points: "StartingPoints") -> "AttackInputs":
+        """Let the attack begin from the nearest point of each target class."""
+        return replace(self, starts=points.nearest(self.images, self.targets))
 
     def generators(self) -> list[torch.Generator]:
         """Make a generator on the CPU for each clip, so that neither batch nor order changes what a clip draws."""
@@ -79,6 +82,9 @@ class StartingPoints:
         return found
 
 
+NO_STARTING_POINTS = StartingPoints(torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+
+
 def attack_inputs(victim: Victim, features: Features, positions: Integers, seed: int) -> AttackInputs:
     """Prepare the clips at some positions of the feature store for an attack.
 
@@ -102,18 +108,3 @@ def attack_inputs(victim: Victim, features: Features, positions: Integers, seed:
         seeds=torch.tensor(seeds, dtype=torch.int64),
         starts=images,
     )
-
-
-def with_starting_points(inputs: AttackInputs, victim: Victim, features: Features, positions: Integers) -> AttackInputs:
-    """Add starting points: for each clip the nearest of its target class among those at some positions of the store.
-
-    Args:
-        inputs: N clips, whose `starts` are replaced.
-        victim: the model; it must predict the starting points right.
-        features: the feature store.
-        positions: positions of the clips that may be starting points.
-    """
-    images, labels = torch.from_numpy(features.features[positions]), torch.from_numpy(features.labels[positions])
-    right = victim.predict(images).cpu() == labels
-    points = StartingPoints(images[right], labels[right])
-    return replace(inputs, starts=points.nearest(inputs.images, inputs.targets))

@@ -1,6 +1,7 @@
 """Signed gradient steps inside an L-infinity ball, and the attacks that are made of them."""
 
 from abc import ABC
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Protocol
 
@@ -126,6 +127,61 @@ class LinfDescent:
         return goal.margin(logits, rows) > self.stop_margin, gradient
 
 
+Start = Callable[[AttackInputs, Tensor], Tensor]
+"""Where a descent begins, for a batch of clips and its budget, shape (batch, 1, 1, 1)."""
+
+
+def from_clip(inputs: AttackInputs, _budget: Tensor) -> Tensor:
+    """Begin at the clips themselves."""
+    return inputs.images
+
+
+def from_noise(inputs: AttackInputs, budget: Tensor) -> Tensor:
+    """Begin at a random point of each clip's ball."""
+    return random_points(inputs, budget, inputs.generators())
+
+
+def towards_targets(inputs: AttackInputs) -> Goal:
+    """Aim at the clips' targets."""
+    return Towards(inputs.targets)
+
+
+def away_from_labels(inputs: AttackInputs) -> Goal:
+    """Aim at any class but the clips' own."""
+    return AwayFrom(inputs.labels)
+
+
+def verdicts(
+    descent: LinfDescent,
+    victim: Victim,
+    inputs: AttackInputs,
+    eps: float,
+    *,
+    goal: Callable[[AttackInputs], Goal] = towards_targets,
+    start: Start = from_clip,
+) -> Tensor:
+    """Descend from every clip within one budget, and let the model decide in float32 what it takes the examples for.
+
+    Args:
+        descent: with its steps.
+        victim: the model.
+        inputs: N clips.
+        eps: the budget.
+        goal: what the descent aims at.
+        start: where it begins.
+
+    Returns:
+        predicted classes, shape (N,), on the CPU.
+    """
+    model, predicted = victim.as_foolbox(), [torch.zeros(0, dtype=torch.int64)]
+    for rows in torch.arange(len(inputs)).split(victim.compute.batch_size):
+        batch = inputs[rows].to(victim.device)
+        budget = batch.images.new_full((len(rows), 1, 1, 1), eps)
+        found = descent.run(model, batch.images, goal(batch), budget, start(batch, budget))
+        predicted.append(victim.predict(found.examples).cpu())
+    return torch.cat(predicted)
+
+
 def project(images: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
     """Move images to the nearest points of L-infinity balls within [0, 1]; radii have shape (batch, 1, 1, 1)."""
     return (centre + (images - centre).clamp(-radius, radius)).clamp(0, 1)
@@ -147,6 +203,11 @@ class OneStep(FixedBudget):
     norm: ClassVar[Norm] = "linf"
     access: ClassVar[Access] = "white_box"
     paper = "Goodfellow, Shlens, Szegedy: Explaining and Harnessing Adversarial Examples, ICLR 2015"
+
+    @property
+    def iterations(self) -> int:
+        """The one step."""
+        return 1
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
         """Move the images by the budget against the sign of the gradient of the target's loss."""
@@ -176,8 +237,10 @@ class Iterative(FixedBudget, ABC):
         The single step is left out where enough fooled clips end the search (`stop_at_success_rate` below 1): the clips
         that one step fools, with large perturbations, would come first.
         """
-        begun = stop_at_success_rate < 1
-        found = AttackResult.nothing(inputs) if begun else OneStep(schedule={}).search(victim, inputs, search)
+        if stop_at_success_rate < 1:
+            found = AttackResult.nothing(inputs)
+        else:
+            found = OneStep(schedule={}).search(victim, inputs, search)
         self.improve(found, victim, inputs, search, stop_at_success_rate)
         return found
 

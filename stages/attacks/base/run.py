@@ -23,7 +23,7 @@ SHARD = 32
 """Clips that are attacked, and kept, together: fixed, so that neither device nor batch size changes what is found."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class AttackRun:
     """An attack on the eligible clips, which goes on where a killed process left it.
 
@@ -52,26 +52,21 @@ class AttackRun:
         Args:
             attributes: attributes of the store.
         """
-        inputs, _ = self._agreed
-        return self._measured(inputs, self._found(inputs.eligible_only()), attributes)
+        # Devices may round differently: what the first process saw and chose holds.
+        self.inputs, self.attack = distributed.broadcast((self.inputs, self.attack))
+        return self._measured(self._found(self.inputs.eligible_only()), attributes)
 
     def done(self) -> None:
         """Remove the scratch of the unfinished run, once its result is written."""
         self._scratch.remove()
 
     @cached_property
-    def _agreed(self) -> tuple[AttackInputs, Attack]:
-        """The inputs and the attack of the first process, for all processes: devices may round differently."""
-        return distributed.broadcast((self.inputs, self.attack))
-
-    @cached_property
     def _scratch(self) -> Scratch:
-        inputs, attack = self._agreed
-        chosen = inputs.eligible_only()
+        """The scratch of the attack on the clips that all processes agree on."""
+        chosen = self.inputs.eligible_only()
         tensors = (chosen.images, chosen.targets, chosen.seeds, chosen.starts)
-        return resume.scratch(
-            self.what, attack, self.search, repr(self.stop_at_success_rate), self.victim.model, *tensors
-        )
+        settings = (self.attack, self.search, repr(self.stop_at_success_rate))
+        return resume.scratch(self.what, *settings, self.victim.model, *tensors)
 
     def _found(self, inputs: AttackInputs) -> AttackResult:
         """Find the cheapest examples, shard by shard, after those that a killed run left behind."""
@@ -95,11 +90,11 @@ class AttackRun:
             return AttackResult.nothing(shard)
         # Foolbox's DDN draws where a gradient vanishes: not what it drew for other shards.
         torch.manual_seed(int(shard.seeds[0]))
-        _, attack = self._agreed
-        return attack.search(self.victim, shard, self.search, self.stop_at_success_rate)
+        return self.attack.search(self.victim, shard, self.search, self.stop_at_success_rate)
 
-    def _measured(self, inputs: AttackInputs, found: AttackResult, attributes: Mapping[str, Any]) -> Adversarial:
+    def _measured(self, found: AttackResult, attributes: Mapping[str, Any]) -> Adversarial:
         """Gather all clips, with the examples of those for which the stored array fools the model."""
+        inputs = self.inputs
         eligible, clean = inputs.eligible.numpy(), inputs.images.numpy()
         adversarial, queries = clean.copy(), np.zeros(len(inputs), np.int64)
         adversarial[eligible] = found.adversarial.numpy()

@@ -10,7 +10,6 @@ from stages.datasets.base.publications import Publication
 PUBLICATION = Publication(
     title="ESC-50",
     address="https://github.com/karolpiczak/ESC-50/archive/33c8ce9eb2cf0b1c2f8bcf322eb349b6be34dbb6.zip",
-    size=645_832_161,
     hash="sha256:661183a6f53ef04f12c9bd618fed0ddc1713280d6c94a5a5431e844ba6f6a21f",
     licence="CC BY-NC 3.0; its ESC-10 part CC BY 3.0",
     citation="K. J. Piczak: ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015",

@@ -21,8 +21,6 @@ class Publication:
 
     title: str
     address: str
-    size: int
-    """Approximate size in bytes; where the server makes the archive anew, the size may differ a little."""
     hash: str
     """Hash of the archive, such as `sha256:...` or `md5:...`."""
     licence: str

@@ -58,11 +58,17 @@ def opened(source: str, publication: Publication | None) -> Iterator[Opened]:
 
 
 def given(source: str) -> str:
-    """Return the source that the user gave: nothing, if it is the folder `data/source` with no recordings in it."""
+    """Return the source that the user gave.
+
+    Of the folder `data/source` it is what was put there: nothing, a lone folder or archive, or else the folder itself.
+    """
     if Path(source) != paths.SOURCE:
         return source
-    found = paths.SOURCE.iterdir() if paths.SOURCE.is_dir() else ()
-    return source if any(entry.name != README and not entry.name.startswith(".") for entry in found) else ""
+    inside = paths.SOURCE.iterdir() if paths.SOURCE.is_dir() else ()
+    found = [entry for entry in inside if entry.name != README and not entry.name.startswith(".")]
+    if len(found) == 1 and (found[0].is_dir() or archives.is_archive(found[0])):
+        return str(found[0])
+    return source if found else ""
 
 
 def locate(source: str, publication: Publication | None) -> Path:
@@ -94,6 +100,6 @@ def _local(source: str) -> Path:
     folder = (path.parent if path.suffix == ".csv" else path).resolve()
     if folder in [Path.cwd(), *Path.cwd().parents]:
         raise InputError(f"dataset.source: {folder} holds this repository too: give the sounds a folder of their own")
-    if path.suffix == ".csv":
+    if path.suffix == ".csv" and paths.SOURCE not in path.parents:
         log(f"dataset.source: DVC watches {path} alone; name its folder to have changes of the sounds noticed too")
     return path

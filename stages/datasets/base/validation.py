@@ -11,7 +11,7 @@ from pydantic import Field
 from stages.audio import decoding
 from stages.core import paths
 from stages.core.errors import InputError
-from stages.core.params import Name, Number, Parameters
+from stages.core.params import Name, Number, Parameters, ValidationShare
 from stages.core.progress import log, track
 from stages.datasets.base import Clip, Collected
 
@@ -26,7 +26,7 @@ class DatasetParams(Parameters):
     source: str
     on_error: Literal["error", "skip"]
     max_rejected_fraction: Annotated[Number, Field(ge=0, lt=1)]
-    validation_share: Annotated[Number, Field(gt=0, lt=0.5)]
+    validation_share: ValidationShare
 
 
 def validate(collected: Collected, folder: Path, settings: DatasetParams) -> tuple[dict[str, float], dict[str, str]]:

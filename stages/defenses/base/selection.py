@@ -4,12 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import nn
 
-from stages.attacks.base.inputs import AttackInputs, attack_inputs
-from stages.attacks.base.linf import NEVER, LinfDescent, Towards
+from stages.attacks.base.inputs import attack_inputs
+from stages.attacks.base.linf import NEVER, LinfDescent, verdicts
 from stages.core.params import Count, Number, Parameters
 from stages.defenses.base import Defense
 from stages.models.cell import Cell
@@ -46,16 +45,6 @@ class RobustAccuracy:
         cell, victim = self.cell, Victim(network, self.cell.compute)
         inputs = attack_inputs(victim, cell.features, cell.split.validation, cell.seed)
         attacked = inputs.eligible_only()
-        held = self._held(victim, attacked) if len(attacked) else 0
-        return Score(value=held / len(inputs), accuracy=float(inputs.eligible.double().mean()), clips=len(inputs))
-
-    def _held(self, victim: Victim, inputs: AttackInputs) -> int:
-        """Count the clips that keep their class under the attack."""
         descent = LinfDescent(steps=self.settings.steps, rel_stepsize=self.settings.rel_stepsize, stop_margin=NEVER)
-        model, held = victim.as_foolbox(), 0
-        for rows in torch.arange(len(inputs)).split(victim.compute.batch_size):
-            batch = inputs[rows].to(victim.device)
-            budget = batch.images.new_full((len(rows), 1, 1, 1), self.settings.eps)
-            found = descent.run(model, batch.images, Towards(batch.targets), budget, batch.images)
-            held += int((victim.predict(found.examples) == batch.labels).sum())
-        return held
+        held = int((verdicts(descent, victim, attacked, self.settings.eps) == attacked.labels).sum())
+        return Score(value=held / len(inputs), accuracy=float(inputs.eligible.double().mean()), clips=len(inputs))

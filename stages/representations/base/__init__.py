@@ -1,7 +1,7 @@
 """Waveform -> image: one file a representation, found by its name."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,6 @@ Change = npt.NDArray[np.floating]
 
 class Representation(params.Parameters, ABC):
     """A transform with its parameters."""
-
-    short: ClassVar[str]
-    """Name of the representation in a word or two, for titles."""
 
     @abstractmethod
     def image(self, waveform: Waveform, sample_rate: int) -> Image:
