@@ -4,14 +4,14 @@ from stages import representations
 from stages.audio.decoding import AudioParams
 from stages.core import cli, params
 from stages.core.grid import attack_names
-from stages.evaluation.assessment import EvaluationParams, evaluate
+from stages.evaluation.assessment import EvaluationSettings, evaluate
 from stages.models.cell import load_cell
 from stages.reporting import model_files
 
 
 def main(representation: str, architecture: str, fold: str, model: str) -> None:
     """Write the metrics, the tables for plots, the pictures and sounds of the report, and the model card."""
-    settings = EvaluationParams(
+    settings = EvaluationSettings(
         attacks=attack_names(),
         eps=params.number("attack.eps"),
         representation=representations.load(representation),

@@ -117,8 +117,8 @@ def test_killed_at_any_epoch_it_ends_with_the_same_weights(
     monkeypatch.chdir(tmp_path)
     done = program(KILLED, tmp_path)
     assert done.stdout.split() == ["-9", "143", "130", "-9"], done.stderr
-    resumed = [line for line in done.stderr.splitlines() if "resumed after" in line]
-    assert resumed == [f"tiny: resumed after epoch {epoch} of {EPOCHS}" for epoch in (1, 2)]
+    lines = [line for line in done.stderr.splitlines() if "resumed after" in line]
+    assert lines == [f"tiny: resumed after epoch {epoch} of {EPOCHS}" for epoch in (1, 2)]
     assert len(list(Path(".scratch").iterdir())) == 1
     seen: list[int] = []
 

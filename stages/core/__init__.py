@@ -1,1 +1,1 @@
-"""What every stage uses: errors, files, parameters, paths, randomness."""
+"""What every stage uses: errors, command line, progress, files, parameters, paths, plug-ins, randomness, the grid."""

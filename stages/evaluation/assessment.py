@@ -54,7 +54,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class EvaluationParams:
+class EvaluationSettings:
     """The settings that an evaluation takes from params.yaml."""
 
     attacks: list[str]
@@ -65,7 +65,7 @@ class EvaluationParams:
     audio: AudioParams
 
 
-def evaluate(cell: Cell, model: str, settings: EvaluationParams) -> Evaluation:
+def evaluate(cell: Cell, model: str, settings: EvaluationSettings) -> Evaluation:
     """Measure one model of a cell.
 
     Args:

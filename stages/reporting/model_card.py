@@ -9,7 +9,12 @@ import jinja2
 
 from stages.core.paths import CellPaths
 
-RATES = {"fooling_rate": "targeted fooling rate", "fooling_ceiling": "ceiling", "cost_median": "median cost", "eps90": "eps90"}
+RATES = {
+    "fooling_rate": "targeted fooling rate",
+    "fooling_ceiling": "ceiling",
+    "cost_median": "median cost",
+    "eps90": "eps90",
+}
 
 
 def text(

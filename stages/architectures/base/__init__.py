@@ -1,4 +1,4 @@
-"""Networks for one-channel images: one file an architecture, found by its name."""
+"""How every network is built, for one-channel images."""
 
 from collections.abc import Sequence
 from typing import cast

@@ -1,4 +1,4 @@
-"""Labelled recordings: one file a dataset, found by its name."""
+"""What every dataset of recordings is: clips with labels, folds and groups, and the files that they lie in."""
 
 import os
 from abc import ABC, abstractmethod

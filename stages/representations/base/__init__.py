@@ -1,4 +1,4 @@
-"""Waveform -> image: one file a representation, found by its name."""
+"""What every representation is: a transform of waveforms into images, and back; what several of them share."""
 
 from abc import ABC, abstractmethod
 from typing import Any
