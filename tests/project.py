@@ -1,9 +1,13 @@
-"""A copy of this repository with a history and a cache of its own, in which DVC runs."""
+"""A copy of this repository with a history and a cache of its own, in which DVC runs.
+
+`python -m tests.project` runs the whole pipeline in one, on a grid of one small cell, and then finds nothing to do.
+"""
 
 import os
 import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -105,3 +109,15 @@ def repository(folder: Path) -> Path:
     run(folder, "git", "config", "user.name", "tests")
     commit(folder)
     return folder
+
+
+def main() -> None:
+    """Run the small pipeline, and nothing again."""
+    with TemporaryDirectory() as folder:
+        project = repository(Path(folder))
+        subprocess.run(["dvc", "exp", "run", *override(SMALL)], cwd=project, check=True)
+        assert "up to date" in (again := run(project, "dvc", "repro")), again
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages import attacks
-from stages.attacks.base import Access, Attack, AttackParams, Norm, SearchParams, run
+from stages.attacks.base import Access, Attack, AttackParams, SearchParams, run
 from stages.attacks.base.fixed_budget import FixedBudget
 from stages.attacks.base.gradients import logit_gradients, probability_gradients
 from stages.attacks.base.inputs import AttackInputs, StartingPoints, attack_inputs
@@ -35,6 +35,7 @@ from stages.core.paths import CellPaths
 from stages.models.cell import Cell
 from stages.models.victim import Victim
 from stages.stores import perturbations
+from stages.stores.perturbations import Norm
 from stages.stores.splits import Split
 from tests.attack_helpers import SEARCH, attack_run, attacked, labelled_as_predicted, network, to_attack
 from tests.helpers import ROOT, feature_store

@@ -9,13 +9,14 @@ from foolbox.distances import l2
 from pydantic import Field
 from torch import Tensor
 
-from stages.attacks.base import Access, Norm
+from stages.attacks.base import Access
 from stages.attacks.base.gradients import logit_margin_and_gradient
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.minimum_norm import MinimumNorm
 from stages.attacks.base.results import Candidates
 from stages.attacks.base.targeted import TargetedAttack
 from stages.core.params import Count, Number
+from stages.stores.perturbations import Norm
 
 SLIGHTLY = 1e-4
 """Margin that each step aims at, as in the paper's code: at zero there would be no step."""

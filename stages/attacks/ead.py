@@ -7,11 +7,12 @@ from foolbox import TargetedMisclassification
 from foolbox.attacks import EADAttack
 from pydantic import Field
 
-from stages.attacks.base import Access, Norm
+from stages.attacks.base import Access
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.minimum_norm import MinimumNorm
 from stages.attacks.base.results import Candidates
 from stages.core.params import Count, Number
+from stages.stores.perturbations import Norm
 
 
 class EAD(MinimumNorm):

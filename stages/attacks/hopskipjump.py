@@ -8,12 +8,13 @@ from foolbox import PyTorchModel
 from pydantic import Field
 from torch import Tensor
 
-from stages.attacks.base import Access, Norm
+from stages.attacks.base import Access
 from stages.attacks.base.decisions import Oracle
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.minimum_norm import MinimumNorm
 from stages.attacks.base.results import Candidates
 from stages.core.params import Count, Number
+from stages.stores.perturbations import Norm
 
 HALVINGS = 10
 """Number of halvings of the way back to the boundary, and largest number of halvings of a step."""

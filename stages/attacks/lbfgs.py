@@ -13,12 +13,13 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional
 
-from stages.attacks.base import Access, Norm
+from stages.attacks.base import Access
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.minimum_norm import MinimumNorm
 from stages.attacks.base.results import Candidates
 from stages.attacks.base.targeted import TargetedAttack
 from stages.core.params import Count, Number
+from stages.stores.perturbations import Norm
 
 GROWTH = 10.0
 """Growth factor of the constant until the victim is fooled, as in C&W's attack."""

@@ -45,13 +45,13 @@ def run(main: Callable[..., None], *words: str) -> NoReturn:
     start = time.perf_counter()
     try:
         main(**given)
+        _note_seconds(_stage(main, list(given.values())), time.perf_counter() - start)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    _note_seconds(_stage(main, list(given.values())), time.perf_counter() - start)
     sys.exit(0)
 
 

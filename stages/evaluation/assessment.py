@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from stages.attacks.base import Attack
-from stages.attacks.base.inputs import AttackInputs, attack_inputs
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.prepare import cell_inputs
 from stages.audio.decoding import AudioParams
 from stages.core.arrays import Integers
 from stages.evaluation import checks, diagnostics, rates, sonification
@@ -77,7 +78,7 @@ def evaluate(cell: Cell, model: str, settings: EvaluationSettings) -> Evaluation
         InputError: a file is missing, damaged, or made of something else.
     """
     victim, eps = cell.victim(model), settings.eps
-    inputs = attack_inputs(victim, cell.features, cell.split.test, cell.seed)
+    inputs = cell_inputs(cell, victim, cell.split.test)
     found = read_attacks(cell.paths, model, settings.attacks, inputs, eps)
     stores = {name: each.store for name, each in found.items()}
     baseline: Stores = {}

@@ -55,12 +55,14 @@ def transfer_matrix(grid: GridParams, compute: ComputeParams) -> pd.DataFrame:
 def _replays(cells: Sequence[CellPaths], attacks: Sequence[str], compute: ComputeParams) -> Iterator[dict[str, object]]:
     """Yield the rows of some cells with the same representation and fold."""
     found = {(cell, model): _read(cell, model, attacks) for cell in cells for model in MODELS}
+    first = next(iter(found.values()))
+    for (cell, model), stores in found.items():
+        _require_same_clips(cell, model, stores, first)
     for (cell, model), own in found.items():
         victim = Victim(checkpoints.read_any(cell.model(model), cell.writer(model)), compute)
         eligible = next(iter(own.values())).eligible
         for (source, name), stores in found.items():
             if (source, name) != (cell, model):
-                _require_same_clips(source, name, stores, own)
                 names = {"source": f"{source.architecture}_{name}", "model": f"{cell.architecture}_{model}"}
                 yield {**names, **replayed(victim, stores, eligible)}
 

@@ -1,5 +1,7 @@
 """A trained model under attack: its float32 verdict, and the face that it shows to attacks."""
 
+from functools import cached_property
+
 import foolbox
 import numpy as np
 import torch
@@ -13,7 +15,7 @@ from stages.models.device import pick_device
 
 
 class Victim:
-    """A model in evaluation mode, on the device, as attacks and verdicts see it."""
+    """A model in evaluation mode, on the device, as attacks and verdicts see it; its weights stay as they are."""
 
     def __init__(self, model: nn.Module, compute: ComputeParams) -> None:
         """Move the model to the device.
@@ -41,7 +43,11 @@ class Victim:
         return [piece.to(self.device) for piece in pieces]
 
     def as_foolbox(self) -> foolbox.PyTorchModel:
-        """Wrap the model for Foolbox: with batch norm folded, and in low precision where it is native."""
+        """Wrap the model for Foolbox: with batch norm folded, and in low precision where it is native; done once."""
+        return self._folded
+
+    @cached_property
+    def _folded(self) -> foolbox.PyTorchModel:
         folded = checkpoints.on_device(fuse(self.model), self.device).eval().requires_grad_(False)
         if device.uses_bfloat16(self.compute):
             _lower(folded)

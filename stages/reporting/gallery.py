@@ -43,8 +43,6 @@ class Gallery:
     budgets: tuple[float, ...]
     rows: Mapping[str, list[Panel]]
     """Panels by attack, one per budget; empty where the attack has nothing to show."""
-    norms: Mapping[str, str]
-    """Norms of the budgets, by attack."""
 
     def contact_sheet(self) -> bytes:
         """Draw the whole gallery as one PNG."""
@@ -62,7 +60,7 @@ class Gallery:
                 pictures[names["image"]] = figures.spectrogram(panel.image)
                 pictures[names["difference"]] = figures.difference(panel.image - self.clean, budget)
                 row.append({"verdict": panel.verdict, "budget": budget, **names})
-            rows.append({"attack": name, "norm": self.norms[name], "panels": row})
+            rows.append({"attack": name, "panels": row})
         facts = {"clip": self.clip, "label": self.label, "target": self.target, "verdict": self.verdict}
         return Asset("gallery", facts | {"clean": "clean.png", "rows": rows, "budgets": list(self.budgets)}, pictures)
 
@@ -104,7 +102,6 @@ def build(
         clip=str(inputs.clips[row]),
         budgets=budgets,
         rows=rows,
-        norms={name: each.attack.norm for name, each in attacks.items()},
     )
 
 

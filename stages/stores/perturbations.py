@@ -1,10 +1,13 @@
 """The size of a perturbation, in three norms: the one place where it is measured."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from stages.core.arrays import Images
+
+Norm = Literal["linf", "l2", "l1"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,18 @@ def sizes(clean: Images, adversarial: Images) -> Sizes:
         >>> sizes(clean, adversarial)
         Sizes(linf=array([0.5], dtype=float32), l2=array([0.25], dtype=float32), l1=array([0.125], dtype=float32))
     """
+    linf, l2, l1 = (size(clean, adversarial, norm) for norm in ("linf", "l2", "l1"))
+    return Sizes(linf, l2, l1)
+
+
+def size(clean: Images, adversarial: Images, norm: Norm) -> Images:
+    """Measure the perturbations in one norm, shape (N,), float32."""
     delta = np.abs(adversarial.astype(np.float64) - clean).reshape(len(clean), -1)
-    linf, l2, l1 = delta.max(1), np.sqrt((delta**2).mean(1)), delta.mean(1)
-    return Sizes(linf.astype(np.float32), l2.astype(np.float32), l1.astype(np.float32))
+    match norm:
+        case "linf":
+            means = delta.max(1)
+        case "l2":
+            means = np.sqrt((delta**2).mean(1))
+        case "l1":
+            means = delta.mean(1)
+    return means.astype(np.float32)

@@ -18,8 +18,8 @@ from stages.core.errors import InputError
 from stages.core.params import Count, Name, Number, Parameters
 from stages.models.victim import Victim
 from stages.stores import perturbations
+from stages.stores.perturbations import Norm
 
-Norm = Literal["linf", "l2", "l1"]
 Access = Literal["white_box", "black_box"]
 """The attacker's view of the model: its gradients (white box), or only its decisions (black box)."""
 
@@ -133,7 +133,7 @@ class Attack(Parameters, ABC):
             sizes in the attack's norm, shape (N,); infinity for the examples that fail.
         """
         fooled = victim.predict(examples).cpu() == inputs.targets
-        sizes = getattr(perturbations.sizes(inputs.images.numpy(), examples.numpy()), self.norm)
+        sizes = perturbations.size(inputs.images.numpy(), examples.numpy(), self.norm)
         return torch.where(fooled, torch.from_numpy(sizes), torch.inf)
 
 

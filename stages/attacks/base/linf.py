@@ -12,13 +12,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from stages.attacks.base import Access, Norm, SearchParams
+from stages.attacks.base import Access, SearchParams
 from stages.attacks.base.fixed_budget import FixedBudget
 from stages.attacks.base.gradients import logit_margin
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.results import AttackResult, Candidates
 from stages.core.params import Count, Number
 from stages.models.victim import Victim
+from stages.stores.perturbations import Norm
 
 STOP_MARGIN = 0.1
 """Margin of the goal's logit over the best other one, with which a low-precision verdict mostly holds in float32."""

@@ -103,7 +103,9 @@ class AttackRun:
         success = eligible & (verdict == inputs.targets.numpy())
         adversarial[~success] = clean[~success]
         sizes = perturbations.sizes(clean, adversarial)
-        cost: Images = np.where(success, getattr(sizes, self.attack.norm), np.inf).astype(np.float32)
+        cost: Images = np.where(success, perturbations.size(clean, adversarial, self.attack.norm), np.inf).astype(
+            np.float32
+        )
         return Adversarial(
             clip=inputs.clips,
             label=inputs.labels.numpy(),

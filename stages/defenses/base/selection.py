@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
-from stages.attacks.base.inputs import attack_inputs
 from stages.attacks.base.linf import NEVER, LinfDescent, verdicts
+from stages.attacks.base.prepare import cell_inputs
 from stages.core.params import Count, Number, Parameters
 from stages.defenses.base import Defense
 from stages.models.cell import Cell
@@ -43,7 +43,7 @@ class RobustAccuracy:
     def __call__(self, network: nn.Module) -> Score:
         """Measure robust accuracy: the share of all clips that are predicted right, and also under the attack."""
         cell, victim = self.cell, Victim(network, self.cell.compute)
-        inputs = attack_inputs(victim, cell.features, cell.split.validation, cell.seed)
+        inputs = cell_inputs(cell, victim, cell.split.validation)
         attacked = inputs.eligible_only()
         descent = LinfDescent(steps=self.settings.steps, rel_stepsize=self.settings.rel_stepsize, stop_margin=NEVER)
         held = int((verdicts(descent, victim, attacked, self.settings.eps) == attacked.labels).sum())
