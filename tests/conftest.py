@@ -1,4 +1,12 @@
-"""Options and fixtures of the tests."""
+"""Options and fixtures of the tests.
+
+They run side by side, a process a core: each computes on one thread, and so do the stages that it starts. PyTorch reads
+that when it is imported; the benchmarks, which are no tests, take all cores.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -42,4 +42,5 @@ def size(clean: Images, adversarial: Images, norm: Norm) -> Images:
             means = np.sqrt((delta**2).mean(1))
         case "l1":
             means = delta.mean(1)
-    return means.astype(np.float32)
+    rounded: Images = means.astype(np.float32)
+    return rounded
