@@ -18,7 +18,7 @@ def main() -> None:
     dataset, source = datasets.load(settings.name), sources.given(settings.source)
     for old in (paths.CLIPS, paths.REJECTED, paths.TERMS):
         files.remove(old)
-    with files.replacing(paths.AUDIO) as folder, joblib.parallel_config(n_jobs=compute.processes):
+    with files.replacing(paths.AUDIO) as folder, joblib.parallel_config(n_jobs=compute.jobs):
         folder.mkdir(parents=True)
         collected = dataset.collect(source, params.seed(), folder)
         durations, rejected = validate(collected, folder.absolute(), settings)

@@ -25,9 +25,10 @@ def main(representation: str) -> None:
         "clips": table.path.to_numpy(np.str_),
         "groups": table.group.to_numpy(np.str_),
     }
-    attributes = {"classes": classes, "sample_rate": audio.sample_rate, **provenance.of_features(representation)}
-    images = extract(paths.RAW, list(table.path), extraction, params.read("compute", ComputeParams).processes)
+    facts = {"classes": classes, "sample_rate": audio.sample_rate, "silence": extraction.silence()[:, 0]}
+    images = extract(paths.RAW, list(table.path), extraction, params.read("compute", ComputeParams))
     tracked = track(images, what=f"features {representation}", total=len(table))
+    attributes = facts | provenance.of_features(representation)
     write_features(paths.features(representation), columns, tracked, extraction.shape(), attributes)
 
 

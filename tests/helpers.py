@@ -28,6 +28,8 @@ def feature_store(rng: np.random.Generator, clips: int = 60, classes: int = 3) -
         classes=tuple(f"class{index}" for index in range(classes)),
         representation="stft",
         parameters="{}",
+        audio="{}",
+        silence=np.zeros(32, np.float32),
     )
 
 
@@ -35,7 +37,7 @@ def attack_store(costs: list[float], clips: int = 6) -> Adversarial:
     """An adversarial store of grey clips, each brightened by its cost; infinite where the attack failed."""
     cost = np.array(costs, np.float32)
     success = np.isfinite(cost)
-    clean = np.full((clips, 1, 8, 8), 0.5, np.float32)
+    clean = np.full((clips, 1, 32, 32), 0.5, np.float32)
     adversarial = clean + np.where(success, cost, 0)[:, None, None, None].astype(np.float32)
     sizes = perturbations.sizes(clean, adversarial)
     return Adversarial(

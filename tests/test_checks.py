@@ -38,7 +38,7 @@ def test_what_is_right_passes() -> None:
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("bounds_kept", {"adversarial": np.full((6, 1, 8, 8), 1.1, np.float32)}),
+        ("bounds_kept", {"adversarial": np.full((6, 1, 32, 32), 1.1, np.float32)}),
         ("sizes_confirmed", {"size_l2": np.full(6, 0.5, np.float32)}),
     ],
 )

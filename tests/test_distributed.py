@@ -16,16 +16,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from stages import architectures, attack
-from stages.architectures.base import normalised
 from stages.attacks.base import SearchParams
 from stages.attacks.base.inputs import AttackInputs, attack_inputs
 from stages.attacks.base.results import AttackResult
 from stages.attacks.fgsm import FGSM
-from stages.core import paths
+from stages.core import device, paths
 from stages.core.compute import ComputeParams
 from stages.core.errors import InputError
 from stages.core.paths import CellPaths
-from stages.models import checkpoints, device, distributed
+from stages.models import checkpoints, distributed
 from stages.models.resume import scratch
 from stages.models.victim import Victim
 from stages.stores import provenance
@@ -79,8 +78,8 @@ def learn(devices: int) -> nn.Module:
     """
     compute = ComputeParams(device="cpu", devices=devices, nodes=1, precision="float32", workers=1, batch_size=64)
     device.seed_everything(0)
-    flat = [nn.ReLU(), nn.Flatten(), nn.Linear(196, 3)]
-    model = normalised(nn.Sequential(nn.Conv2d(1, 4, 5, stride=4, bias=False), nn.BatchNorm2d(4), *flat))
+    layers = [nn.BatchNorm2d(1, affine=False), nn.Conv2d(1, 4, 5, stride=4, bias=False), nn.BatchNorm2d(4)]
+    model = nn.Sequential(*layers, nn.ReLU(), nn.Flatten(), nn.Linear(196, 3))
     data = taught(feature_store(np.random.default_rng(0)), compute, learning_rate=0.001)
     kept = scratch("run", *data.ingredients, model)
     loop.fit(model, data, CrossEntropy(0.0), lambda _: Score(0, 0, 1), Record("run", Path("history.csv"), kept))
@@ -187,7 +186,7 @@ def attackable(workdir: Path) -> None:
     images = torch.from_numpy(features.features)
     with torch.no_grad():
         # Without it, an untrained network takes all clips for one class.
-        model[-1].fc.bias -= model(images).mean(0)  # type: ignore[index]
+        model.network.fc.bias -= model(images).mean(0)  # type: ignore[union-attr]
         features = replace(features, labels=model(images).argmax(1).numpy())
     columns = {
         "labels": features.labels,
@@ -195,7 +194,8 @@ def attackable(workdir: Path) -> None:
         "clips": features.clips,
         "groups": features.groups,
     }
-    attributes = {"classes": list(features.classes), **provenance.of_features(CELL.representation)}
+    origin = provenance.of_features(CELL.representation)
+    attributes = {"classes": list(features.classes), "silence": features.silence, **origin}
     write_features(paths.features(CELL.representation), columns, features.features, (1, 32, 32), attributes)
     stored = read_features(paths.features(CELL.representation), "features", {})
     checkpoints.write(CELL.model("baseline"), model, checkpoints.model_spec(CELL.architecture, stored), {})

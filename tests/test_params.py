@@ -54,7 +54,7 @@ def test_bad_parameters_get_one_clear_error(workdir: Path, key: str, value: obje
     ("key", "message"),
     [
         ("attack.epss", "attack.epss: unknown key; the keys here are: eps, fooling_rate, max_levels"),
-        ("train.augment.mask", "train.augment.mask: unknown key; the keys here are: band_mask, gain, mixup"),
+        ("train.augment.mask", "train.augment.mask: unknown key; the keys here are: band_mask, mixup"),
         ("sead", "sead: unknown key; the keys here are: attack, attacks"),
     ],
 )

@@ -19,7 +19,6 @@ from torch import nn
 
 from stages import architectures, attacks, evaluate, report
 from stages.architectures import resnet18
-from stages.architectures.base import normalised
 from stages.attacks.base import AttackParams
 from stages.attacks.base.inputs import AttackInputs, attack_inputs
 from stages.core import params, paths
@@ -51,6 +50,7 @@ LARGEST_PAGE = 15_000_000
 def small(folder: Path) -> None:
     """Ask for little, whatever else params.yaml asks for."""
     stft = {"n_fft": 1024, "hop_length": 256, "window": "hann", "rows": 32, "frames": 32}
+    stft |= {"range_db": 80.0, "reference": "peak"}
     grid = {"representation": ["stft"], "architecture": ["resnet18"], "fold": [1], "attack": ATTACKS}
     changes = {"grid": grid, "representations.stft": stft, "audio": {"sample_rate": 22_050, "duration": 0.5}}
     changes |= {"report": {"model": "hardened", "require_checks": False}, "attack.eps": EPS}
@@ -65,7 +65,7 @@ def classified(compute: ComputeParams, rng: np.random.Generator, kind: str) -> t
     model = architectures.build("resnet18", made.shape, 3).eval()
     images = torch.from_numpy(made.features)
     with torch.no_grad():
-        model[-1][-1].bias -= model(images).mean(0)  # type: ignore[index]
+        model.network[-1].bias -= model(images).mean(0)  # type: ignore[index]
     predicted = Victim(model, compute).predict(images).numpy()
     if kind == "none right":
         return replace(made, labels=(predicted + 1) % 3), model
@@ -119,8 +119,8 @@ def build(folder: Path, kind: str) -> CellPaths:
     compute = params.read("compute", ComputeParams)
     made, model = classified(compute, rng, kind)
     origin = provenance.of_features("stft")
-    attributes = {"classes": list(made.classes), **origin}
-    made = replace(made, parameters=origin["parameters"])
+    attributes = {"classes": list(made.classes), "silence": made.silence, **origin}
+    made = replace(made, parameters=origin["parameters"], audio=origin["audio"])
     columns: dict[str, Strings | Integers] = {"labels": made.labels, "folds": made.folds}
     columns |= {"clips": made.clips, "groups": made.groups}
     write_features(paths.features("stft"), columns, made.features, (1, 32, 32), attributes)
@@ -145,7 +145,7 @@ def build(folder: Path, kind: str) -> CellPaths:
 
 def tiny(input_shape: Sequence[int], classes: int) -> nn.Module:
     layers = [nn.Conv2d(input_shape[0], 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(4)]
-    return normalised(nn.Sequential(*layers, nn.Flatten(), nn.Linear(128, classes)))
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(128, classes))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,7 +14,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from stages.architectures.base import normalised
 from stages.core import cli
 from stages.core.compute import ComputeParams
 from stages.core.errors import InputError
@@ -30,7 +29,7 @@ from tests.training_helpers import AUGMENTATION, PLAIN, taught
 
 EPOCHS = 5
 HISTORY, MODEL = Path("history.csv"), Path("model.safetensors")
-CARD = ModelSpec("tiny", ["class0", "class1", "class2"], [1, 32, 32], "stft", "{}")
+CARD = ModelSpec("tiny", ["class0", "class1", "class2"], [1, 32, 32], "stft", "{}", "{}")
 
 KILLED = """
 import os, signal
@@ -65,9 +64,8 @@ def clips(compute: ComputeParams, **changes: float) -> TrainingData:
 def network() -> nn.Module:
     """With dropout, so that it draws from PyTorch's generator."""
     torch.manual_seed(0)
-    return normalised(
-        nn.Sequential(nn.Conv2d(1, 4, 5, stride=4), nn.BatchNorm2d(4), nn.Flatten(), nn.Dropout(), nn.Linear(196, 3))
-    )
+    layers = [nn.Conv2d(1, 4, 5, stride=4), nn.BatchNorm2d(4), nn.Flatten(), nn.Dropout(), nn.Linear(196, 3)]
+    return nn.Sequential(nn.BatchNorm2d(1, affine=False), *layers)
 
 
 def learn(compute: ComputeParams, loss: LossFunction) -> nn.Module:

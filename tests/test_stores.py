@@ -18,14 +18,14 @@ from stages.stores.features import Features, read_features, write_features
 from tests.helpers import ROOT, feature_store
 
 STAGE = "features@stft"
-ORIGIN = {"dataset": "synthetic", "representation": "stft", "parameters": "{}"}
+ORIGIN = {"dataset": "synthetic", "representation": "stft", "parameters": "{}", "audio": "{}"}
 
 
 def written(path: Path, rng: np.random.Generator) -> Features:
     made = feature_store(rng, clips=12)
     columns = {name: getattr(made, name) for name in ("labels", "folds", "clips", "groups")}
     variants = rng.random((12, 2, 32, 32), np.float32)
-    attributes = {"classes": list(made.classes), "sample_rate": 8000, **ORIGIN}
+    attributes = {"classes": list(made.classes), "sample_rate": 8000, "silence": made.silence, **ORIGIN}
     stacks = np.concatenate([made.features, variants], axis=1)
     write_features(path, columns, iter(stacks), (3, 32, 32), attributes)
     return replace(made, variants=variants)
@@ -71,7 +71,7 @@ def test_a_flipped_byte(tmp_path: Path, rng: np.random.Generator) -> None:
 def test_a_store_without_variants(tmp_path: Path, rng: np.random.Generator) -> None:
     made = feature_store(rng, clips=12)
     columns = {name: getattr(made, name) for name in ("labels", "folds", "clips", "groups")}
-    attributes = {"classes": list(made.classes), **ORIGIN}
+    attributes = {"classes": list(made.classes), "silence": made.silence, **ORIGIN}
     write_features(tmp_path / "a.h5", columns, iter(made.features), (1, 32, 32), attributes)
     assert read_features(tmp_path / "a.h5", STAGE, ORIGIN).variants.shape == (12, 0, 32, 32)
 

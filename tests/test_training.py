@@ -14,10 +14,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from stages import architectures
 from stages.core.compute import ComputeParams
+from stages.core.device import seed_everything
 from stages.core.errors import InputError
 from stages.models import checkpoints
 from stages.models.checkpoints import ModelSpec
-from stages.models.device import seed_everything
 from stages.training import augment
 from stages.training.baseline import accuracy
 from stages.training.batches import Batch
@@ -26,6 +26,9 @@ from stages.training.loop import Score
 from stages.training.objectives import cross_entropy
 from tests.helpers import feature_store
 from tests.training_helpers import AUGMENTATION, PLAIN, UNCHANGED, fit, small, taught
+
+SILENCE = torch.zeros(1)
+"""Of every row."""
 
 
 def trained(
@@ -223,44 +226,45 @@ def test_a_batch_splits_into_all_of_its_clips(rng: np.random.Generator, compute:
 def test_augmentation_belongs_to_the_clip() -> None:
     images, mixed = torch.rand(6, 1, 16, 20), AUGMENTATION.model_copy(update={"mixup": 0.4})
     drawn = augment.draw(0, 1, 6, mixed)
-    whole = augment.augment(images, torch.arange(6), drawn, mixed)
-    parts = [augment.augment(images, torch.tensor([i]), drawn, mixed) for i in range(6)]
+    whole = augment.augment(images, torch.arange(6), drawn, mixed, SILENCE)
+    parts = [augment.augment(images, torch.tensor([i]), drawn, mixed, SILENCE) for i in range(6)]
     assert torch.equal(whole, torch.cat(parts))
-    again = augment.augment(images, torch.arange(6), augment.draw(0, 2, 6, mixed), mixed)
+    again = augment.augment(images, torch.arange(6), augment.draw(0, 2, 6, mixed), mixed, SILENCE)
     assert not torch.equal(whole, again)
 
 
 def test_clips_on_a_gpu_are_augmented_there() -> None:
     """Tensors without contents know their device: no GPU is needed to see that none is mixed with the processor's."""
-    mixed = AUGMENTATION.model_copy(update={"mixup": 0.4, "gain": 4.0, "time_mask": 0.2, "band_mask": 0.2})
+    mixed = AUGMENTATION.model_copy(update={"mixup": 0.4, "time_mask": 0.2, "band_mask": 0.2})
     drawn = augment.draw(0, 1, 6, mixed)
     with FakeTensorMode(allow_non_fake_inputs=True):
         images = torch.empty(6, 1, 16, 20, device="cuda")
-        assert augment.augment(images, torch.arange(3), drawn, mixed).device.type == "cuda"
+        assert augment.augment(images, torch.arange(3), drawn, mixed, SILENCE).device.type == "cuda"
 
 
 def test_a_time_shift_is_circular() -> None:
     images = torch.rand(4, 1, 8, 20)
     only_shift = UNCHANGED.model_copy(update={"time_shift": 1.0})
-    shifted = augment.change(images, augment.draw(0, 1, 4, only_shift).numbers, only_shift)
+    shifted = augment.change(images, augment.draw(0, 1, 4, only_shift).numbers, only_shift, torch.zeros(8))
     torch.testing.assert_close(shifted.sort(dim=3).values, images.sort(dim=3).values)
 
 
-def test_a_gain_moves_a_clip_by_decibels_within_the_range() -> None:
-    images = torch.tensor([0.0, 0.5, 1.0]).expand(200, 1, 1, 3)
-    only_gain = UNCHANGED.model_copy(update={"gain": 8.0})
-    moved = augment.change(images, augment.draw(0, 1, 200, only_gain).numbers, only_gain) - images
-    assert moved[..., 1].min() == pytest.approx(-0.1, abs=0.005)
-    assert moved[..., 1].max() == pytest.approx(0.1, abs=0.005)
-    torch.testing.assert_close(moved[..., 0], moved[..., 1].clamp(min=0))
-    torch.testing.assert_close(moved[..., 2], moved[..., 1].clamp(max=0))
+def test_masks_blank_rows_as_silence_does() -> None:
+    images, silence = torch.rand(200, 1, 8, 20), torch.linspace(0, 0.7, 8)
+    masked = UNCHANGED.model_copy(update={"time_mask": 0.5, "band_mask": 0.5})
+    changed = augment.change(images, augment.draw(0, 1, 200, masked).numbers, masked, silence)
+    blank = changed == silence[:, None]
+    assert torch.equal(changed[~blank], images[~blank])
+    assert 0.2 < blank.float().mean() < 0.7
+    frames, rows = blank.all(2), blank.all(3)
+    assert torch.equal(blank, frames[:, :, None, :] | rows[:, :, :, None])
 
 
 def test_mixup_is_the_convex_combination() -> None:
     images, mixed = torch.rand(50, 1, 4, 5), UNCHANGED.model_copy(update={"mixup": 1.0})
     drawn = augment.draw(0, 1, 50, mixed)
     weights = drawn.weights[:, None, None, None]
-    made = augment.augment(images, torch.arange(50), drawn, mixed)
+    made = augment.augment(images, torch.arange(50), drawn, mixed, SILENCE)
     torch.testing.assert_close(made, weights * images + (1 - weights) * images[drawn.partners])
     assert drawn.partners.sort().values.tolist() == list(range(50))
     assert 0.5 <= drawn.weights.min() < 0.6
@@ -269,7 +273,7 @@ def test_mixup_is_the_convex_combination() -> None:
 
 def test_the_default_mixes_nothing() -> None:
     images, drawn = torch.rand(5, 1, 4, 4), augment.draw(0, 1, 5, UNCHANGED)
-    assert torch.equal(augment.augment(images, torch.arange(5), drawn, UNCHANGED), images)
+    assert torch.equal(augment.augment(images, torch.arange(5), drawn, UNCHANGED, SILENCE), images)
     assert (drawn.weights == 1).all()
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.architectures import alexnet, resnet18
+from stages.architectures.base import Normalised
 from stages.core.compute import ComputeParams
 from stages.core.errors import InputError
 from stages.core.grid import MODELS, GridParams
@@ -91,8 +92,8 @@ def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GridParams:
 def write(cell: CellPaths) -> None:
     for model in MODELS:
         threshold = THRESHOLDS[f"{cell.architecture}_{model}"]
-        card = ModelSpec(cell.architecture, ["a", "b"], [1, 32, 32], cell.representation, "{}")
-        checkpoints.write(cell.model(model), Threshold(threshold), card, {})
+        card = ModelSpec(cell.architecture, ["a", "b"], [1, 32, 32], cell.representation, "{}", "{}")
+        checkpoints.write(cell.model(model), Normalised(Threshold(threshold), 32), card, {})
         write_adversarial(cell.attack(model, "bim"), attack_store([threshold + 0.005] * 6))
         write_adversarial(cell.attack(model, "cw"), attack_store([threshold + 0.1] * 5 + [NEVER]))
 

@@ -9,12 +9,15 @@ import soundfile
 
 from stages.audio.augment import WaveformAugmentParams, augmented_copy
 from stages.audio.decoding import AudioParams, Waveform, load
-from stages.representations.base.extraction import Extraction, extract
+from stages.core.compute import ComputeParams
+from stages.core.errors import InputError
+from stages.representations.base import restore
+from stages.representations.base.extraction import BATCH, Extraction, extract
 from stages.representations.stft import STFT
 
 RATE = 22_050
 SOUND = AudioParams(sample_rate=RATE, duration=1.0)
-TRANSFORM = STFT(n_fft=1024, hop_length=256, window="hann", rows=64, frames=32)
+TRANSFORM = STFT(n_fft=1024, hop_length=256, window="hann", rows=64, frames=32, range_db=80.0, reference="peak")
 
 
 def params(**changes: float) -> WaveformAugmentParams:
@@ -72,15 +75,36 @@ def test_silence_and_short_clips(waveform: Waveform, rng: np.random.Generator) -
     assert waveform.any() or not changed.any()
 
 
-def test_images_of_copies_do_not_depend_on_the_processes(tmp_path: Path, rng: np.random.Generator) -> None:
-    names = [f"{number}.wav" for number in range(3)]
+def test_images_do_not_depend_on_the_threads(tmp_path: Path, rng: np.random.Generator, compute: ComputeParams) -> None:
+    names = [f"{number}.wav" for number in range(2 * BATCH + 3)]
     for name in names:
         soundfile.write(tmp_path / name, 0.1 * rng.standard_normal(RATE), RATE)
     extraction = Extraction(TRANSFORM, SOUND, params(speed=0.2, noise=0.3), seed=0)
-    one, two = (list(extract(tmp_path, names, extraction, processes)) for processes in (1, 2))
+    one, three = (
+        list(extract(tmp_path, names, extraction, compute.model_copy(update={"workers": workers})))
+        for workers in (1, 3)
+    )
+    assert len(one) == len(names)
     assert extraction.shape() == one[0].shape == (4, 64, 32)
-    np.testing.assert_array_equal(np.stack(one), np.stack(two))
-    own = TRANSFORM.image(load(tmp_path / "0.wav", SOUND), RATE)
-    np.testing.assert_array_equal(one[0][0], own)
-    again = list(extract(tmp_path, names[1:], extraction, 1))
-    np.testing.assert_array_equal(again[0], one[1])
+    np.testing.assert_array_equal(np.stack(one), np.stack(three))
+    own = TRANSFORM.image(load(tmp_path / names[-1], SOUND), RATE)
+    np.testing.assert_allclose(one[-1][0], own, atol=1e-6)
+    # Nor on the clips beside them, but for rounding.
+    again = list(extract(tmp_path, names[1:], extraction, compute))
+    np.testing.assert_allclose(np.stack(again), np.stack(one[1:]), atol=1e-6)
+
+
+def test_the_first_clip_that_cannot_be_read_is_named(tmp_path: Path, compute: ComputeParams) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"RIFF")
+    extraction = Extraction(TRANSFORM, SOUND, params(), seed=0)
+    with pytest.raises(InputError, match=r"bad\.wav cannot be read as sound"):
+        list(extract(tmp_path, ["bad.wav"], extraction, compute))
+
+
+def test_the_image_of_silence_is_each_rows_silent_value() -> None:
+    transform = restore(
+        "stft_tonnetz", {"base": TRANSFORM.model_dump(), "chromagram": {"hop_length": 1024, "octaves": 7}}
+    )
+    silence = Extraction(transform, SOUND, params(), seed=0).silence()
+    assert (silence == silence[:, :1]).all()
+    assert silence[:, 0].tolist() == [0.0] * 64 + [0.0] * 12 + [0.5] * 6 + [0.0]

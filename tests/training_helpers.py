@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import nn
 
-from stages.architectures.base import normalised
 from stages.core.compute import ComputeParams
 from stages.models.resume import Scratch
 from stages.stores.features import Features
@@ -18,8 +17,8 @@ from stages.training.history import Epoch
 from stages.training.loop import Record, RollbackRule, Score, no_rollback
 from stages.training.objectives import CrossEntropy, LossFunction
 
-AUGMENTATION = AugmentParams(p_waveform_augment=0.5, time_shift=1.0, time_mask=0.1, band_mask=0.1, gain=3.0, mixup=0.0)
-UNCHANGED = AugmentParams(p_waveform_augment=0, time_shift=0, time_mask=0, band_mask=0, gain=0, mixup=0)
+AUGMENTATION = AugmentParams(p_waveform_augment=0.5, time_shift=1.0, time_mask=0.1, band_mask=0.1, mixup=0.0)
+UNCHANGED = AugmentParams(p_waveform_augment=0, time_shift=0, time_mask=0, band_mask=0, mixup=0)
 
 PLAIN = CrossEntropy(0.0)
 
@@ -31,7 +30,7 @@ def recipe(**changes: float) -> RecipeParams:
 
 def small(classes: int = 3) -> nn.Module:
     network = nn.Sequential(nn.Conv2d(1, 8, 5, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d((8, 1)))
-    return normalised(nn.Sequential(network, nn.Flatten(), nn.Linear(64, classes)))
+    return nn.Sequential(nn.BatchNorm2d(1, affine=False), network, nn.Flatten(), nn.Linear(64, classes))
 
 
 def taught(features: Features, compute: ComputeParams, **changes: float) -> TrainingData:
@@ -42,6 +41,7 @@ def taught(features: Features, compute: ComputeParams, **changes: float) -> Trai
         labels=torch.from_numpy(features.labels),
         clips=list(features.clips),
         classes=features.classes,
+        silence=torch.from_numpy(features.silence),
         recipe=recipe(**changes),
         augment=AUGMENTATION,
         seed=0,

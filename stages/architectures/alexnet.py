@@ -12,8 +12,6 @@ import torch
 from torch import nn
 from torchvision.models import alexnet
 
-from stages.architectures.base import normalised
-
 WIDTH = 1024
 GRID = 3
 
@@ -30,15 +28,13 @@ def build(input_shape: Sequence[int], classes: int) -> nn.Module:
         nn.Linear(WIDTH, WIDTH),
         nn.ReLU(),
     ]
-    return normalised(
-        nn.Sequential(
-            *_features(channels),
-            _pooling(left, grid),
-            nn.Flatten(),
-            nn.Dropout(),
-            *classifier,
-            nn.Linear(WIDTH, classes),
-        )
+    return nn.Sequential(
+        *_features(channels),
+        _pooling(left, grid),
+        nn.Flatten(),
+        nn.Dropout(),
+        *classifier,
+        nn.Linear(WIDTH, classes),
     )
 
 

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from torch import nn
 from torchvision.models import googlenet
 
-from stages.architectures.base import normalised
-
 
 def build(input_shape: Sequence[int], classes: int) -> nn.Module:
     """Build GoogLeNet: 5.6 million parameters at 10 classes."""
     network = googlenet(num_classes=classes, aux_logits=False, transform_input=False, init_weights=True)
     network.conv1.conv = nn.Conv2d(input_shape[0], 64, kernel_size=7, stride=2, padding=3, bias=False)
-    return normalised(network)
+    built: nn.Module = network
+    return built

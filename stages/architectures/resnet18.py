@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from torch import nn
 from torchvision.models import resnet18
 
-from stages.architectures.base import normalised
-
 
 def build(input_shape: Sequence[int], classes: int) -> nn.Module:
     """Build ResNet-18: 11.2 million parameters at 10 classes."""
     network = resnet18(num_classes=classes)
     network.conv1 = nn.Conv2d(input_shape[0], 64, kernel_size=7, stride=2, padding=3, bias=False)
-    return normalised(network)
+    built: nn.Module = network
+    return built

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from stages.architectures.base import normalised
-
 WIDTHS = (16, 32, 64)
 BLOCKS_PER_GROUP = 9
 
@@ -39,4 +37,4 @@ def build(input_shape: Sequence[int], classes: int) -> nn.Module:
         for _ in range(BLOCKS_PER_GROUP):
             layers.append(Block(channels, width, stride=1 if channels == width else 2))
             channels = width
-    return normalised(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from stages.architectures.base import normalised
-
 WIDTH = 512
 
 
@@ -23,6 +21,4 @@ def build(input_shape: Sequence[int], classes: int) -> nn.Module:
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     classifier = [nn.Linear(512, WIDTH), nn.ReLU(), nn.Dropout(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Dropout()]
-    return normalised(
-        nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *classifier, nn.Linear(WIDTH, classes))
-    )
+    return nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *classifier, nn.Linear(WIDTH, classes))

@@ -1,5 +1,6 @@
 """Sound files to waveforms: decoded, mixed to mono, resampled, of one duration."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ from stages.core.params import Count, Number, Parameters
 
 Waveform = npt.NDArray[np.float32]
 
+SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"} | {".aif", ".opus", ".oga"}
+"""Suffixes of names that are taken for sound; a file that libsndfile then cannot read is an error."""
+
 BLOCK = 2**16
 """Number of frames decoded at a time."""
 
@@ -24,6 +28,9 @@ SHORTFALL = 0.1
 
 MARGIN = 0.1
 """Seconds that are read beyond each end of a crop."""
+
+GAP = 0.1
+"""Share of a window that may be left out between windows."""
 
 
 class AudioParams(Parameters):
@@ -36,6 +43,11 @@ class AudioParams(Parameters):
     def samples(self) -> int:
         """The number of samples of a clip."""
         return round(self.sample_rate * self.duration)
+
+
+def is_sound(path: Path) -> bool:
+    """Tell whether a file is taken for sound, by its name."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def seconds(path: Path) -> float:
@@ -76,12 +88,41 @@ def load(path: Path, params: AudioParams) -> Waveform:
             wanted = -1
         channels = file.read(wanted, dtype="float32", always_2d=True)
         rate = file.samplerate
+    return fix_duration(_resampled(path, channels, rate, params.sample_rate), params.samples)
+
+
+def windows(path: Path, params: AudioParams) -> Waveform:
+    """Decode all of a file to windows of the duration asked for, evenly spaced from end to end.
+
+    Windows overlap, or leave gaps of a tenth of a window between all of them at most. A file that is no longer than one
+    window and that tenth gives one, as `load` does.
+
+    Returns:
+        the windows, shape (count, samples), float32, in about [-1, 1].
+
+    Raises:
+        InputError: as of `load`.
+    """
+    with _opened(path) as file:
+        channels, rate = file.read(dtype="float32", always_2d=True), file.samplerate
+    waveform = _resampled(path, channels, rate, params.sample_rate)
+    count = math.ceil(len(waveform) / params.samples - GAP)
+    if count <= 1:
+        return fix_duration(waveform, params.samples)[None]
+    starts = np.linspace(0, len(waveform) - params.samples, count).astype(int)
+    return np.stack([waveform[start : start + params.samples] for start in starts])
+
+
+def _resampled(path: Path, channels: Waveform, rate: int, sample_rate: int) -> Waveform:
+    """Mix the channels of a file, shape (frames, channels), to mono, at another sample rate: shape (samples,)."""
     _require_frames(path, len(channels))
     _require_finite(path, channels)
-    mono = channels.mean(axis=1, dtype=np.float64).astype(np.float32)
-    waveform = soxr.resample(mono, rate, params.sample_rate, quality="HQ")
+    mono = channels[:, 0]
+    if channels.shape[1] > 1:
+        mono = channels.mean(axis=1, dtype=np.float64).astype(np.float32)
+    waveform: Waveform = mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate, quality="HQ")
     _require_finite(path, waveform)
-    return fix_duration(waveform, params.samples)
+    return waveform
 
 
 @contextmanager

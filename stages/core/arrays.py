@@ -1,4 +1,4 @@
-"""The arrays that stages hand on: their types, and the scale of an image."""
+"""The types of the arrays that stages hand on."""
 
 from typing import Any
 
@@ -12,6 +12,3 @@ Floats = npt.NDArray[np.floating]
 Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 Strings = npt.NDArray[np.str_]
-
-DYNAMIC_RANGE_DB = 80.0
-"""Dynamic range of an image: 0 is this far below the clip's maximum, 1 is the maximum."""

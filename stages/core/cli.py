@@ -41,11 +41,20 @@ def run(main: Callable[..., None], *words: str) -> NoReturn:
         words: names from `WORDS`.
     """
     given = vars(_parser(main, words).parse_args())
-    signal.signal(signal.SIGTERM, _terminated)
-    start = time.perf_counter()
-    try:
+
+    def timed() -> None:
+        start = time.perf_counter()
         main(**given)
         _note_seconds(_stage(main, list(given.values())), time.perf_counter() - start)
+
+    leave_after(timed)
+
+
+def leave_after(work: Callable[[], None]) -> NoReturn:
+    """Do the work and leave the process, with an exit status as `run` has."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        work()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -22,8 +22,8 @@ class ComputeParams(Parameters):
     batch_size: Annotated[Count, Field(ge=1)]
 
     @property
-    def processes(self) -> int:
-        """The number of worker processes: `workers`, or one per core where `workers` is 0."""
+    def jobs(self) -> int:
+        """The number of clips that are read side by side: `workers`, or one per core where `workers` is 0."""
         return self.workers or os.cpu_count() or 1
 
     @property

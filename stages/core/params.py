@@ -127,22 +127,31 @@ def name(key: str) -> str:
 
 def validate(section: str, schema: Any) -> Any:
     """Validate the value at a dotted key by any type that pydantic knows; raises as `read` does."""
+    return check(value(section), schema, f"{FILE}: {section}")
+
+
+def check(values: Any, schema: Any, where: str) -> Any:
+    """Validate values that come from `where`, which errors name, by any type that pydantic knows.
+
+    Raises:
+        InputError: the values are wrong; the message names each wrong key, the rule and the value found.
+    """
     try:
-        return TypeAdapter(schema).validate_python(value(section))
+        return TypeAdapter(schema).validate_python(values)
     except ValidationError as error:
-        problems = [_problem(section, schema, detail) for detail in error.errors()]
+        problems = [_problem(where, schema, detail) for detail in error.errors()]
         raise InputError("\n".join(problems)) from None
 
 
-def _problem(section: str, schema: Any, detail: ErrorDetails) -> str:
-    where = ".".join([section, *map(str, detail["loc"])])
+def _problem(where: str, schema: Any, detail: ErrorDetails) -> str:
+    key = ".".join([where, *map(str, detail["loc"])])
     match detail["type"]:
         case "extra_forbidden":
-            return f"{FILE}: {where}: unknown key" + _choices(_fields(schema, detail["loc"][:-1]))
+            return f"{key}: unknown key" + _choices(_fields(schema, detail["loc"][:-1]))
         case "missing":
-            return f"{FILE}: {where}: missing key"
+            return f"{key}: missing key"
         case _:
-            return f"{FILE}: {where}: {detail['msg'].removeprefix('Value error, ')}; found {detail['input']!r}"
+            return f"{key}: {detail['msg'].removeprefix('Value error, ')}; found {detail['input']!r}"
 
 
 def _fields(schema: Any, path: tuple[int | str, ...]) -> object:

@@ -4,16 +4,13 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import pandas as pd
-import soundfile
 from pydantic import Field
 
+from stages.audio.decoding import is_sound
 from stages.core.errors import InputError
 from stages.core.params import Count
 from stages.core.progress import log
 from stages.datasets.base import Clip, Recordings, fold_making, sources, tables
-
-SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW"} | {".aif", ".opus", ".oga"}
-"""Suffixes of names that are taken for sound; a file that libsndfile then cannot read is an error."""
 
 
 class Folder(Recordings):
@@ -65,14 +62,9 @@ def _top(root: Path) -> Path:
     inside = [path for path in root.iterdir() if not _is_hidden(path.name)]
     if len(inside) == 1 and inside[0].is_dir():
         deeper = [path for path in inside[0].iterdir() if not _is_hidden(path.name)]
-        if any(map(Path.is_dir, deeper)) and not any(map(_is_sound, deeper)):
+        if any(map(Path.is_dir, deeper)) and not any(map(is_sound, deeper)):
             return _top(inside[0])
     return root
-
-
-def _is_sound(path: Path) -> bool:
-    """Tell whether a file is taken for sound, by its name."""
-    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def _walk(root: Path) -> pd.DataFrame:
@@ -81,7 +73,7 @@ def _walk(root: Path) -> pd.DataFrame:
         relative = path.relative_to(top)
         if not path.is_file() or any(map(_is_hidden, relative.parts)) or relative.as_posix() == sources.README:
             continue
-        if len(relative.parts) > 1 and _is_sound(path):
+        if len(relative.parts) > 1 and is_sound(path):
             rows.append((relative.as_posix(), relative.parts[0]))
         else:
             others.append(relative.as_posix())

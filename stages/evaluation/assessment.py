@@ -171,10 +171,12 @@ def sonify(
     sizes = checks.worst(found, "size_linf")
     rows = sonification.chosen(np.flatnonzero(np.isfinite(sizes)))
     attacks = [_cheapest(found, row) for row in rows]
-    images = [found[name].adversarial[row, 0] for name, row in zip(attacks, rows, strict=True)]
-    renderings = list(sonification.renderings(representation, audio, inputs.clips[rows], images))
-    again = np.array([[each.image] for each in renderings], np.float32)
     labels, targets = inputs.labels.numpy()[rows], inputs.targets.numpy()[rows]
+    if not len(rows):
+        return Sonified([], [], np.zeros(0, np.int64), inputs.clips[rows], labels, targets)
+    images = np.stack([found[name].adversarial[row] for name, row in zip(attacks, rows, strict=True)])
+    renderings = sonification.renderings(representation, audio, inputs.clips[rows], images)
+    again = np.stack([each.image for each in renderings])[:, None]
     return Sonified(attacks, renderings, predictions(victim, again), inputs.clips[rows], labels, targets)
 
 

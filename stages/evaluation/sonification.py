@@ -1,16 +1,16 @@
 """Adversarial images as sounds: how loud the change is, and whether it survives being turned into a feature again."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from stages.audio import decoding
 from stages.audio.decoding import AudioParams, Waveform
 from stages.core import paths
-from stages.core.arrays import Integers, Strings
+from stages.core.arrays import Images, Integers, Strings
 from stages.evaluation import rates
-from stages.representations.base import Image, Representation
+from stages.representations.base import Image, Representation, front_end
 
 MOST = 16
 """Largest number of clips rendered: each takes about half a second."""
@@ -28,9 +28,11 @@ class Rendering:
     clean: Waveform
     adversarial: Waveform
     image: Image
-    """Feature of the adversarial sound."""
-    mismatch: float
-    """Mismatch between the adversarial image and the feature of its sound, as the representation measures it."""
+    """Image of the adversarial sound."""
+    band_error: float
+    """Mean distance of the bands of that image from those of the adversarial one: what the sound could not show."""
+    chromagram_error: float | None
+    """The same of the chromagram, which follows from the sound; None where there is none."""
 
     @property
     def snr_db(self) -> float:
@@ -65,22 +67,31 @@ def evenly_spaced(count: int, most: int) -> list[int]:
     return found
 
 
-def renderings(
-    transform: Representation, sound: AudioParams, clips: Strings, images: Iterable[Image]
-) -> Iterator[Rendering]:
-    """Render each clip with an adversarial image of it.
+def renderings(transform: Representation, sound: AudioParams, clips: Strings, images: Images) -> list[Rendering]:
+    """Render clips with adversarial images of them.
 
     Args:
         transform: the representation of the images.
         sound: settings by which the clips are read.
-        clips: paths of the clips, relative to data/raw.
-        images: adversarial images, of shape (height, width) each, in [0, 1].
+        clips: paths of the N clips, relative to data/raw, at least one.
+        images: adversarial images, shape (N, 1, height, width), in [0, 1].
     """
-    for clip, image in zip(clips, images, strict=True):
-        waveform = decoding.load(paths.RAW / clip, sound)
-        changed = transform.render(waveform, sound.sample_rate, image)
-        heard_as = transform.image(changed, sound.sample_rate)
-        yield Rendering(waveform, changed, heard_as, transform.mismatch(changed, sound.sample_rate, image))
+    clean = torch.from_numpy(np.stack([decoding.load(paths.RAW / clip, sound) for clip in clips]))
+    with torch.no_grad():
+        changed = transform.render(clean, sound.sample_rate, torch.from_numpy(images))
+        heard = front_end(transform, sound.samples, sound.sample_rate)(changed).numpy()
+    errors = np.abs(heard - images).mean(axis=(1, 3))
+    bands = images.shape[2] - transform.chromagram_rows
+    return [
+        Rendering(
+            clean=clean[clip].numpy(),
+            adversarial=changed[clip].numpy(),
+            image=heard[clip, 0],
+            band_error=float(errors[clip, :bands].mean()),
+            chromagram_error=float(errors[clip, bands:].mean()) if transform.chromagram_rows else None,
+        )
+        for clip in range(len(clips))
+    ]
 
 
 @dataclass(frozen=True)
@@ -97,10 +108,11 @@ class Sonified:
     targets: Integers
 
     def metrics(self) -> dict[str, float]:
-        """Count the sounds; compute the share that still reaches its target, and the medians of SNR and mismatch."""
+        """Count the sounds; compute the share that still reaches its target, and the medians of SNR and errors."""
         values = {"clips": len(self.clips), **rates.rate("survival_rate", self.verdicts == self.targets)}
         measured = {
             "snr_db_median": [ratio for each in self.renderings if np.isfinite(ratio := each.snr_db)],
-            "mismatch_median": [each.mismatch for each in self.renderings],
+            "band_error_median": [each.band_error for each in self.renderings],
+            "chromagram_error_median": [e for each in self.renderings if (e := each.chromagram_error) is not None],
         }
         return values | {name: float(np.median(found)) for name, found in measured.items() if found}

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from stages.core import device
 from stages.core.arrays import Flags
 from stages.core.compute import ComputeParams
 from stages.core.errors import InputError
 from stages.core.grid import MODELS, GridParams
 from stages.core.paths import CellPaths
 from stages.evaluation import rates
-from stages.models import checkpoints, device
+from stages.models import checkpoints
 from stages.models.victim import Victim, predictions
 from stages.stores.adversarial import Adversarial, read_adversarial
 
@@ -59,7 +60,8 @@ def _replays(cells: Sequence[CellPaths], attacks: Sequence[str], compute: Comput
     for (cell, model), stores in found.items():
         _require_same_clips(cell, model, stores, first)
     for (cell, model), own in found.items():
-        victim = Victim(checkpoints.read_any(cell.model(model), cell.writer(model)), compute)
+        network, _ = checkpoints.load(cell.model(model), f"run `dvc repro {cell.writer(model)}`")
+        victim = Victim(network, compute)
         eligible = next(iter(own.values())).eligible
         for (source, name), stores in found.items():
             if (source, name) != (cell, model):

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from stages.architectures.base import build
-from stages.core import params, paths
+from stages.core import device, params, paths
 from stages.core.arrays import Integers
 from stages.core.compute import ComputeParams
 from stages.core.paths import CellPaths
-from stages.models import checkpoints, device
+from stages.models import checkpoints
 from stages.models.checkpoints import ModelSpec
 from stages.models.victim import Victim
 from stages.stores import provenance, splits
@@ -42,8 +42,10 @@ class Cell:
         return checkpoints.read(self.paths.model(name), self.spec, self.paths.writer(name))
 
     def fresh_network(self) -> nn.Module:
-        """Build an untrained model of the cell's architecture."""
-        return build(self.paths.architecture, self.features.shape, len(self.features.classes))
+        """Build an untrained model of the cell's architecture, which normalises by the training clips."""
+        network = build(self.paths.architecture, self.features.shape, len(self.features.classes))
+        network.normalise_by(self.clips(self.split.train)[0])
+        return network
 
     def victim(self, name: str) -> Victim:
         """Read the `baseline` or `hardened` model as a victim of attacks; raises as `model` does."""

@@ -1,8 +1,8 @@
 """Model files: safetensors with what is needed to use them, checked when they are read."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -27,11 +27,20 @@ class ModelSpec:
     representation: str
     parameters: str
     """The representation's parameters, as JSON."""
+    audio: str
+    """The settings by which sounds are read, as JSON."""
 
 
 def model_spec(architecture: str, store: Features) -> ModelSpec:
     """Make the spec of a model of this architecture, trained on this store."""
-    return ModelSpec(architecture, list(store.classes), list(store.shape), store.representation, store.parameters)
+    return ModelSpec(
+        architecture=architecture,
+        classes=list(store.classes),
+        input_shape=list(store.shape),
+        representation=store.representation,
+        parameters=store.parameters,
+        audio=store.audio,
+    )
 
 
 def write(path: Path, model: nn.Module, spec: ModelSpec, training: Mapping[str, str]) -> None:
@@ -42,20 +51,28 @@ def write(path: Path, model: nn.Module, spec: ModelSpec, training: Mapping[str, 
         partial.write_bytes(_with_sorted_header(content))
 
 
-def read_any(path: Path, stage: str) -> nn.Module:
-    """Read the model of a file, whatever it is for, in evaluation mode.
+def load(path: Path, remedy: str) -> tuple[nn.Module, ModelSpec]:
+    """Read the model of a file, whatever it is for, in evaluation mode, and its spec.
 
     Args:
         path: the file.
-        stage: the stage that writes it, named in errors.
+        remedy: what to do about a file that cannot be used, named in errors.
 
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing, damaged, or does not say what it is for.
     """
-    found, tensors = _content(path, stage)
-    if missing := {"architecture", "input_shape", "classes"} - found.keys():
-        raise InputError(f"{path} does not say its {', '.join(sorted(missing))}; remove it and run `dvc repro {stage}`")
-    return _model(found["architecture"], json.loads(found["input_shape"]), json.loads(found["classes"]), tensors)
+    found, tensors = _content(path, remedy)
+    if missing := {field.name for field in fields(ModelSpec)} - found.keys():
+        raise InputError(f"{path} does not say its {', '.join(sorted(missing))}; {remedy}")
+    spec = ModelSpec(
+        architecture=found["architecture"],
+        classes=json.loads(found["classes"]),
+        input_shape=json.loads(found["input_shape"]),
+        representation=found["representation"],
+        parameters=found["parameters"],
+        audio=found["audio"],
+    )
+    return _model(path, spec, tensors, remedy), spec
 
 
 def read(path: Path, expected: ModelSpec, stage: str) -> nn.Module:
@@ -69,28 +86,33 @@ def read(path: Path, expected: ModelSpec, stage: str) -> nn.Module:
     Raises:
         InputError: the file is missing, damaged, or the model is for something else.
     """
-    found, tensors = _content(path, stage)
-    _require_same(path, found, _as_texts(expected), stage)
-    return _model(expected.architecture, expected.input_shape, expected.classes, tensors)
-
-
-def _content(path: Path, stage: str) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Read the metadata and the tensors of a model file; reading runs no code from it."""
     if not path.exists():
         raise InputError(f"{path} is missing; run `dvc repro {stage}`")
+    remedy = f"remove it and run `dvc repro {stage}`"
+    found, tensors = _content(path, remedy)
+    _require_same(path, found, _as_texts(expected), remedy)
+    return _model(path, expected, tensors, remedy)
+
+
+def _content(path: Path, remedy: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Read the metadata and the tensors of a model file; reading runs no code from it."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing; {remedy}")
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
             return file.metadata() or {}, tensors
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error}); remove it and run `dvc repro {stage}`") from None
+        raise InputError(f"{path} is damaged ({error}); {remedy}") from None
 
 
-def _model(
-    architecture: str, input_shape: Sequence[int], classes: Sequence[str], tensors: Mapping[str, Tensor]
-) -> nn.Module:
-    network = build(architecture, input_shape, len(classes))
-    network.load_state_dict(tensors)
+def _model(path: Path, spec: ModelSpec, tensors: Mapping[str, Tensor], remedy: str) -> nn.Module:
+    network = build(spec.architecture, spec.input_shape, len(spec.classes))
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[2].strip()
+        raise InputError(f"{path} holds the weights of another {spec.architecture} ({reason}); {remedy}") from None
     return network.eval()
 
 
@@ -116,13 +138,10 @@ def _with_sorted_header(content: bytes) -> bytes:
     return len(padded).to_bytes(8, "little") + padded + content[8 + length :]
 
 
-def _require_same(path: Path, found: dict[str, str], expected: dict[str, str], stage: str) -> None:
+def _require_same(path: Path, found: dict[str, str], expected: dict[str, str], remedy: str) -> None:
     for name, value in expected.items():
         if found.get(name) != value:
-            raise InputError(
-                f"{path} is a model with {name} {found.get(name)!r}, not {value!r}; "
-                f"remove it and run `dvc repro {stage}`"
-            )
+            raise InputError(f"{path} is a model with {name} {found.get(name)!r}, not {value!r}; {remedy}")
 
 
 def on_device(model: nn.Module, device: torch.device) -> nn.Module:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
+from stages.core import device
 from stages.core.compute import ComputeParams
+from stages.core.device import pick_device
 from stages.core.errors import InputError
-from stages.models import device
-from stages.models.device import pick_device
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
+from stages.core import device
 from stages.core.arrays import Images, Integers
 from stages.core.compute import ComputeParams
-from stages.models import checkpoints, device
-from stages.models.device import pick_device
+from stages.core.device import pick_device
+from stages.models import checkpoints
 
 
 class Victim:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from stages.core import params
-from stages.core.arrays import Images, Integers, Strings
+from stages.core.arrays import Floats, Images, Integers, Strings
 from stages.core.errors import InputError
 from stages.stores import hdf5, provenance
 
 COLUMNS = ("features", "variants", "labels", "folds", "clips", "groups")
-ATTRIBUTES = ("classes", "representation", "parameters")
+ATTRIBUTES = ("classes", "representation", "parameters", "audio", "silence")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class Features:
     representation: str
     parameters: str
     """The representation's parameters, as JSON."""
+    audio: str
+    """The settings by which sounds were read, as JSON."""
+    silence: Floats
+    """Value of each row in silence, shape (height,)."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -94,4 +98,6 @@ def read_features(path: Path, stage: str, made_of: Mapping[str, str]) -> Feature
         classes=tuple(str(name) for name in attributes["classes"]),
         representation=attributes["representation"],
         parameters=attributes["parameters"],
+        audio=attributes["audio"],
+        silence=attributes["silence"],
     )

@@ -9,7 +9,6 @@ from pydantic import Field
 from torch import Tensor
 
 from stages.core import seeding
-from stages.core.arrays import DYNAMIC_RANGE_DB
 from stages.core.params import Number, Parameters
 
 
@@ -20,7 +19,6 @@ class AugmentParams(Parameters):
     time_shift: Annotated[Number, Field(ge=0, le=1)]
     time_mask: Annotated[Number, Field(ge=0, le=0.5)]
     band_mask: Annotated[Number, Field(ge=0, le=0.5)]
-    gain: Annotated[Number, Field(ge=0, le=40)]
     mixup: Annotated[Number, Field(ge=0, le=10)]
 
 
@@ -29,7 +27,7 @@ class Draw:
     """The random numbers of some clips in one epoch; row i belongs to clip i, whatever batch it comes in."""
 
     numbers: Tensor
-    """Random numbers for the clip's own changes, shape (clips, 6), in [0, 1)."""
+    """Random numbers for the clip's own changes, shape (clips, 5), in [0, 1)."""
     partners: Tensor
     """Positions of the clips that are mixed in, shape (clips,)."""
     weights: Tensor
@@ -68,7 +66,6 @@ def draw(seed: int, epoch: int, clips: int, params: AugmentParams) -> Draw:
         params: `mixup` is alpha of Beta(alpha, alpha), which the weights follow; nothing is mixed where it is 0.
     """
     numbers = seeding.generator(seed, "augmentation", epoch).random((clips, 5), np.float32)
-    gains = seeding.generator(seed, "gain", epoch).random((clips, 1), np.float32)
     mixing = seeding.generator(seed, "mixup", epoch)
     partners, weights = mixing.permutation(clips), np.ones(clips, np.float32)
     if params.mixup:
@@ -76,13 +73,13 @@ def draw(seed: int, epoch: int, clips: int, params: AugmentParams) -> Draw:
     # Of the two clips the one with the greater share gives the label that accuracy is counted by.
     weights = np.maximum(weights, 1 - weights)
     return Draw(
-        numbers=torch.from_numpy(np.hstack([numbers, gains])),
+        numbers=torch.from_numpy(numbers),
         partners=torch.from_numpy(partners),
         weights=torch.from_numpy(weights),
     )
 
 
-def augment(images: Tensor, indices: Tensor, drawn: Draw, params: AugmentParams) -> Tensor:
+def augment(images: Tensor, indices: Tensor, drawn: Draw, params: AugmentParams, silence: Tensor) -> Tensor:
     """Change some training clips, each by itself, then mix them with their partners (mixup, Zhang et al. 2018).
 
     Args:
@@ -90,36 +87,37 @@ def augment(images: Tensor, indices: Tensor, drawn: Draw, params: AugmentParams)
         indices: positions of the clips wanted, shape (batch,).
         drawn: the epoch's randomness.
         params: how far the images are changed and mixed.
+        silence: value of each row in silence, shape (height,).
 
     Returns:
         the images, shape (batch, 1, height, width), in [0, 1].
     """
     numbers = drawn.numbers.to(images.device)
-    own = change(images[indices], numbers[indices], params)
+    own = change(images[indices], numbers[indices], params, silence)
     if not params.mixup:
         return own
     partners = drawn.partners[indices]
     weights = drawn.weights[indices, None, None, None].to(images.device)
-    return torch.lerp(change(images[partners], numbers[partners], params), own, weights)
+    return torch.lerp(change(images[partners], numbers[partners], params, silence), own, weights)
 
 
-def change(images: Tensor, numbers: Tensor, params: AugmentParams) -> Tensor:
-    """Shift in time, change the level, then blank frames and a band of rows (SpecAugment, Park et al. 2019).
+def change(images: Tensor, numbers: Tensor, params: AugmentParams, silence: Tensor) -> Tensor:
+    """Shift in time, then blank frames and a band of rows, as silence would (SpecAugment, Park et al. 2019).
 
     Args:
         images: images of the clips, shape (batch, 1, height, width), in [0, 1].
         numbers: the clips' rows of `Draw.numbers`.
-        params: largest circular shift and largest stretches, as shares of the image; largest gain in dB.
+        params: largest circular shift and largest stretches, as shares of the image.
+        silence: value of each row in silence, shape (height,).
     """
     height, width = images.shape[2:]
     shift = ((2 * numbers[:, 0] - 1) * params.time_shift * width).round().long()
     columns = (torch.arange(width, device=images.device) - shift[:, None]) % width
     shifted = images.gather(3, columns[:, None, None, :].expand_as(images))
-    gain = (2 * numbers[:, 5] - 1) * params.gain / DYNAMIC_RANGE_DB
-    louder = (shifted + gain[:, None, None, None]).clamp(0, 1)
     frames = _stretch(width, numbers[:, 1] * params.time_mask, numbers[:, 2])
     rows = _stretch(height, numbers[:, 3] * params.band_mask, numbers[:, 4])
-    return louder.masked_fill(frames[:, None, None, :] | rows[:, None, :, None], 0.0)
+    blank = frames[:, None, None, :] | rows[:, None, :, None]
+    return torch.where(blank, silence.to(shifted)[:, None], shifted)
 
 
 def _stretch(size: int, share: Tensor, place: Tensor) -> Tensor:

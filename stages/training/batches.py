@@ -9,11 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from stages.core import seeding
+from stages.core import device, seeding
 from stages.core.compute import ComputeParams
 from stages.core.errors import InputError
 from stages.core.params import Count, Number, Parameters
-from stages.models import device
 from stages.models.cell import Cell
 from stages.models.resume import Ingredient
 from stages.training import augment
@@ -56,10 +55,6 @@ class Batch:
     replay: int = 0
     """Number of times that the batch was trained on just before."""
 
-    def augment_as(self, images: Tensor, params: AugmentParams) -> Tensor:
-        """Augment the same clips of another version of the N training images alike, and move them to the device."""
-        return augment.augment(images, self.indices, self.drawn, params).to(self.images.device)
-
     def split(self, pieces: int) -> list["Batch"]:
         """Divide the clips into at most `pieces` batches of about one size, of at least two clips each."""
         pieces = max(min(pieces, len(self.indices) // 2), 1)
@@ -96,6 +91,8 @@ class TrainingData:
     """Names of the N clips."""
     classes: Sequence[str]
     """Names of the classes."""
+    silence: Tensor
+    """Value of each row of the images in silence, shape (height,)."""
     recipe: RecipeParams
     augment: AugmentParams
     seed: int
@@ -106,7 +103,7 @@ class TrainingData:
     @property
     def ingredients(self) -> tuple[Ingredient, ...]:
         """The parts of the training data that the weights depend on."""
-        return self.images, self.copies, self.labels, self.recipe, self.augment, self.seed
+        return self.images, self.copies, self.labels, self.silence, self.recipe, self.augment, self.seed
 
     @property
     def facts(self) -> dict[str, str]:
@@ -153,7 +150,7 @@ class TrainingData:
         for step, indices in enumerate(shares[rank]):
             here = indices.to(self.labels.device)
             yield Batch(
-                images=augment.augment(versions, indices, drawn, self.augment).to(device),
+                images=self.augmented(versions, indices, drawn).to(device),
                 labels=self.labels[here].to(device),
                 indices=indices,
                 partner_labels=self.labels[drawn.partners[indices].to(self.labels.device)].to(device),
@@ -162,6 +159,10 @@ class TrainingData:
                 drawn=drawn,
                 replay=step % self.steps_per_batch,
             )
+
+    def augmented(self, images: Tensor, indices: Tensor, drawn: Draw) -> Tensor:
+        """Augment the clips at some positions, of one version or another of the N training images, all alike."""
+        return augment.augment(images, indices, drawn, self.augment, self.silence)
 
     def require_learnable(self) -> None:
         """Check that there is enough to learn from, and that the processes can share it.
@@ -194,6 +195,7 @@ def load_training_data(cell: Cell, recipe: RecipeParams, augment: AugmentParams)
         labels=labels,
         clips=[str(name) for name in features.clips[training]],
         classes=features.classes,
+        silence=torch.from_numpy(features.silence),
         recipe=recipe,
         augment=augment,
         seed=cell.seed,

@@ -16,10 +16,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from stages import architectures
-from stages.core import plugins
+from stages.core import device, plugins
 from stages.core.compute import ComputeParams
-from stages.models import device
-from stages.models.device import pick_device
+from stages.core.device import pick_device
 from stages.training.augment import AugmentParams
 from stages.training.batches import RecipeParams, TrainingData
 from stages.training.objectives import CrossEntropy
@@ -27,7 +26,7 @@ from stages.training.trainer import Trainer
 
 SHAPE, CLASSES, BATCH_SIZE = (1, 64, 64), 10, 16
 COMPUTE = ComputeParams(device="auto", devices=1, nodes=1, precision="auto", workers=0, batch_size=64)
-AUGMENTATION = AugmentParams(p_waveform_augment=0.0, time_shift=1.0, time_mask=0.1, band_mask=0.1, gain=0.0, mixup=0.0)
+AUGMENTATION = AugmentParams(p_waveform_augment=0.0, time_shift=1.0, time_mask=0.1, band_mask=0.1, mixup=0.0)
 
 
 def main() -> None:
@@ -57,7 +56,9 @@ def ours(name: str, images: Tensor, labels: Tensor, epochs: int) -> float:
     )
     names = [str(index) for index in range(CLASSES)]
     clips = [str(index) for index in range(len(images))]
-    data = TrainingData(images, images[:, :0], labels, clips, names, recipe, AUGMENTATION, 0, COMPUTE)
+    data = TrainingData(
+        images, images[:, :0], labels, clips, names, torch.zeros(SHAPE[1]), recipe, AUGMENTATION, 0, COMPUTE
+    )
     trainer = Trainer(architectures.build(name, SHAPE, CLASSES), data, CrossEntropy(0.1))
     fastest = min(seconds(partial(trainer.train_epoch, epoch)) for epoch in range(1, epochs + 1))
     return data.steps * data.batch_size / fastest

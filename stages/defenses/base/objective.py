@@ -8,12 +8,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.core import seeding
+from stages.core import device, seeding
 from stages.core.params import Name, Number, Parameters
 from stages.defenses.base import Defense
 from stages.defenses.base.awp import displaced
 from stages.defenses.base.selection import SelectionParams
-from stages.models import device, distributed
+from stages.models import distributed
 from stages.training.batches import Batch, RecipeParams, TrainingData
 
 
@@ -65,7 +65,8 @@ class Hardening:
         targets = random_targets(batch, len(self.data.classes), count, seed)
         images = batch.images.clone()
         if crafted.any():
-            images[crafted] = batch.augment_as(self.crafted, self.data.augment)[crafted]
+            replaced = self.data.augmented(self.crafted, batch.indices, batch.drawn).to(images)
+            images[crafted] = replaced[crafted]
         if not crafted.all():
             images[~crafted] = self.defense.adversaries(network, batch.select(~crafted), targets[~crafted], self.data)
         return images

@@ -1,4 +1,4 @@
-"""Device and precision: what the machine has, unless params.yaml says otherwise."""
+"""Device and precision: what the machine has, unless `compute` says otherwise."""
 
 import os
 
@@ -14,12 +14,21 @@ def pick_device(compute: ComputeParams) -> torch.device:
     Raises:
         InputError: the machine has no such device.
     """
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if compute.device == "auto":
-        return torch.device(next(kind for kind, there in present.items() if there))
-    if not present[compute.device]:
+        return best_device()
+    if not _present()[compute.device]:
         raise InputError(f"compute.device: {compute.device} is not available on this machine; use auto or cpu")
     return torch.device(compute.device)
+
+
+def best_device() -> torch.device:
+    """Pick the best device that there is."""
+    return torch.device(next(kind for kind, there in _present().items() if there))
+
+
+def _present() -> dict[str, bool]:
+    """Tell which devices there are, the best first."""
+    return {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
 
 
 def autocast(compute: ComputeParams) -> torch.autocast:
