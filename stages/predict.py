@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from stages.core import cli
-from stages.core.device import best_device
+from stages.core.device import best_device, make_deterministic, without_mps
 from stages.core.errors import InputError
 from stages.inference.classifier import load_classifier
 from stages.inference.prediction import Prediction, predict_all, sound_files
@@ -18,7 +18,8 @@ from stages.inference.prediction import Prediction, predict_all, sound_files
 
 def main(model: Path, paths: list[Path], top: int, show: Callable[[Sequence[Prediction], int], str]) -> None:
     """Print what the model takes the files for, then an error that names those that cannot be read."""
-    classifier = load_classifier(model).to(best_device())
+    make_deterministic()
+    classifier = load_classifier(model).to(without_mps(best_device()))
     found, errors = predict_all(classifier, sound_files(paths))
     sys.stdout.write(show(found, min(top, len(classifier.classes))))
     if errors:

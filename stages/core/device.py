@@ -26,6 +26,11 @@ def best_device() -> torch.device:
     return torch.device(next(kind for kind, there in _present().items() if there))
 
 
+def without_mps(device: torch.device) -> torch.device:
+    """Replace Apple's GPU by the CPU: it has no float64, in which some front ends sum."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 def _present() -> dict[str, bool]:
     """Tell which devices there are, the best first."""
     return {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}

@@ -71,7 +71,7 @@ class ScalogramPower(nn.Module):
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """Transform waveforms, shape (batch, samples), to shape (batch, rows, frames)."""
-        # Complex numbers by their parts, which go through exports as any other numbers do.
+        # Complex numbers by their parts, since ONNX cuts and pads no others.
         spectra = torch.view_as_real(torch.fft.rfft(waveforms, self.length))
         return torch.stack([row(spectra) for row in self.rows], 1)
 
@@ -102,8 +102,8 @@ class _Row(nn.Module):
         """Filter spectra, shape (batch, length / 2 + 1, 2), to shape (batch, frames)."""
         band = spectra[:, self.first : self.last] * self.response[:, None]
         whole = pad(band, (0, 0, 0, self.samples - (self.last - self.first)))
-        filtered = torch.view_as_real(torch.fft.ifft(torch.view_as_complex(whole)))
-        power = filtered.square().sum(2)
+        filtered = torch.fft.ifft(torch.view_as_complex(whole))
+        power = filtered.real.square() + filtered.imag.square()
         return (self._integrals(power).diff() * self.per_frame).to(power.dtype)
 
     def _integrals(self, power: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """How fast features are, beside the plain loop over the libraries: `python -m tests.benchmarks.features`.
 
 First a table of every front end on batches, with and without gradients: on the CPU by one thread, as each of stage
-`features` works, and on the GPU where there is one. Then, in the same run, the same generated clips and the same
-parameters: librosa and PyWavelets clip by clip, as their documentation uses them, against stage `features`.
+`features` works, and on the GPU where there is one; then what rendering leaves out. Last, the same generated clips
+with the same parameters: librosa and PyWavelets clip by clip, as their documentation uses them, against the stage.
 """
 
 import time
@@ -45,24 +45,40 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         Synthetic(clips_per_class=CLIPS // 10).collect("", 0, Path(folder))
         clips = [str(file) for file in sorted(Path(folder).rglob("*.wav"))]
-        print_table([soundfile.read(clip, dtype="float32")[0] for clip in clips[:: CLIPS // BATCH][:BATCH]])
+        batch = np.stack([soundfile.read(clip, dtype="float32")[0] for clip in clips[:: CLIPS // BATCH][:BATCH]])
+        print_speeds(torch.from_numpy(batch))
+        print_renderings(torch.from_numpy(batch))
         print(f"cwt_tonnetz ratio {ratio('cwt_tonnetz', scalogram, clips):.1f}")
         print(f"features ratio {ratio('dwt_tonnetz', packets, clips):.1f}")
 
 
-def print_table(waveforms: list[Waveform]) -> None:
+def print_speeds(waveforms: Tensor) -> None:
     """Milliseconds a clip of each front end."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for device in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:
         name = torch.cuda.get_device_name() if device == "cuda" else "CPU, one thread"
         print(f"{f'ms a clip, batches of {BATCH}, {name}':<44}{'forward':>9}{'forward and backward':>22}")
-        batch = torch.from_numpy(np.stack(waveforms)).to(device)
+        batch = waveforms.to(device)
         for representation in plugins.names(representations.__name__):
             transform = representations.load(representation).module(SOUND.samples, SAMPLE_RATE).to(device)
             forward, both = (1000 * median_seconds(run, transform, batch) / BATCH for run in (only_forward, backward))
             print(f"{representation:<44}{forward:>9.2f}{both:>22.2f}")
     torch.set_num_threads(threads)
+
+
+def print_renderings(waveforms: Tensor) -> None:
+    """What the sounds that are rendered leave of a random pattern of signs in the image, 0.02 high."""
+    print(f"{'left by rendering of a pattern of signs':<44}{'%':>9}")
+    for name in ("stft", "mel", "dwt", "cwt"):
+        transform = representations.load(name)
+        images = transform.module(SOUND.samples, SAMPLE_RATE)
+        with torch.no_grad():
+            before = images(waveforms)
+            signs = torch.randn(before.shape, generator=torch.Generator().manual_seed(0)).sign()
+            wanted = (before + 0.02 * signs).clamp(0, 1)
+            error = images(transform.render(waveforms, SAMPLE_RATE, wanted)) - wanted
+        print(f"{name:<44}{100 * float(error.abs().mean() / (wanted - before).abs().mean()):>9.0f}")
 
 
 def only_forward(transform: nn.Module, batch: Tensor) -> None:

@@ -59,7 +59,7 @@ class Representation(params.Parameters, ABC):
 
     @abstractmethod
     def render(self, waveforms: Tensor, sample_rate: int, images: Tensor) -> Tensor:
-        """Change the clips' own sounds so that their images become others, as nearly as a sound can.
+        """Change the clips' own sounds so that their images become others, as nearly as a sound can; on the CPU.
 
         Args:
             waveforms: the clips' sounds, shape (batch, samples), float32.

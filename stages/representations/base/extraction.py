@@ -14,7 +14,7 @@ from stages.audio.augment import WaveformAugmentParams, augmented_copy
 from stages.audio.decoding import AudioParams, Waveform
 from stages.core import seeding
 from stages.core.compute import ComputeParams
-from stages.core.device import pick_device
+from stages.core.device import make_deterministic, pick_device, without_mps
 from stages.core.params import Parameters
 from stages.representations.base import Image, Representation
 
@@ -78,7 +78,8 @@ def extract(folder: Path, clips: Sequence[str], extraction: Extraction, compute:
 
     Threads read the clips, and transform them in batches on the device.
     """
-    device = pick_device(compute)
+    make_deterministic()
+    device = without_mps(pick_device(compute))
     front_end = extraction.front_end().to(device)
     batches = (clips[start : start + BATCH] for start in range(0, len(clips), BATCH))
     tasks = (joblib.delayed(extraction.images)(front_end, device, folder, batch) for batch in batches)
