@@ -242,6 +242,17 @@ def test_onnx_without_its_packages_is_an_error(model: Path, tmp_path: Path, monk
     assert not list(tmp_path.iterdir())
 
 
+def test_an_operator_that_onnx_lacks_is_named(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: object, **_options: object) -> None:
+        raise torch.onnx.errors.OnnxExporterError("long") from ValueError("No ONNX function found for aten.pad\nmore")
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: True)
+    monkeypatch.setattr(torch.onnx, "export", refuse)
+    with pytest.raises(InputError, match=r"lacks an operator: No ONNX function found for aten\.pad$"):
+        export.write_onnx(load_classifier(model), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_a_program_is_written_beside_the_model(model: Path, tmp_path: Path) -> None:
     copy = tmp_path / "mine.safetensors"
