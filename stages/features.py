@@ -25,11 +25,12 @@ def main(representation: str) -> None:
         "clips": table.path.to_numpy(np.str_),
         "groups": table.group.to_numpy(np.str_),
     }
-    facts = {"classes": classes, "sample_rate": audio.sample_rate, "silence": extraction.silence()[:, 0]}
+    silence = extraction.silence()
+    facts = {"classes": classes, "sample_rate": audio.sample_rate, "silence": silence[:, 0]}
     images = extract(paths.RAW, list(table.path), extraction, params.read("compute", ComputeParams))
     tracked = track(images, what=f"features {representation}", total=len(table))
     attributes = facts | provenance.of_features(representation)
-    write_features(paths.features(representation), columns, tracked, extraction.shape(), attributes)
+    write_features(paths.features(representation), columns, tracked, (1 + augment.copies, *silence.shape), attributes)
 
 
 if __name__ == "__main__":

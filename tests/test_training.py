@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from stages import architectures
 from stages.core.compute import ComputeParams
-from stages.core.device import seed_everything
+from stages.core.device import seed_everything, without_mps
 from stages.core.errors import InputError
 from stages.models import checkpoints
 from stages.models.checkpoints import ModelSpec
@@ -29,6 +29,11 @@ from tests.training_helpers import AUGMENTATION, PLAIN, UNCHANGED, fit, small, t
 
 SILENCE = torch.zeros(1)
 """Of every row."""
+
+
+def test_apples_gpu_gives_way_to_the_processor_for_front_ends() -> None:
+    assert without_mps(torch.device("mps")) == torch.device("cpu")
+    assert without_mps(torch.device("cuda")) == torch.device("cuda")
 
 
 def trained(

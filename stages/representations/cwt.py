@@ -12,7 +12,6 @@ from torch.nn.functional import pad
 from stages.core.arrays import Floats
 from stages.core.errors import InputError
 from stages.core.params import Number
-from stages.representations.base import front_end, rendering
 from stages.representations.base.bands import Bands
 from stages.representations.base.pooling import constant
 
@@ -51,10 +50,6 @@ class CWT(Bands):
     def module(self, samples: int, sample_rate: int) -> nn.Module:
         """Build the scalogram: images of shape (batch, 1, rows, frames)."""
         return nn.Sequential(ScalogramPower(self, samples, sample_rate), self.decibels())
-
-    def render(self, waveforms: Tensor, sample_rate: int, images: Tensor) -> Tensor:
-        """Fit gains on the clips' STFTs by descent, since the wavelets of neighbouring scales overlap."""
-        return rendering.descend(front_end(self, waveforms.shape[1], sample_rate), waveforms, images)
 
 
 class ScalogramPower(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from stages.core.arrays import Floats
 from stages.core.params import Count, Number
-from stages.representations.base import Representation
+from stages.representations.base import Representation, front_end, rendering
 from stages.representations.base.decibels import Decibels, Reference
 from stages.representations.base.pooling import constant
 
@@ -25,6 +25,10 @@ class Bands(Representation, ABC):
     def decibels(self) -> Decibels:
         """Make the scale of the image."""
         return Decibels(self.range_db, self.reference)
+
+    def render(self, waveforms: Tensor, sample_rate: int, images: Tensor) -> Tensor:
+        """Fit gains on the clips' STFTs by descent, for transforms whose bands or windows overlap."""
+        return rendering.descend(front_end(self, waveforms.shape[1], sample_rate), waveforms, images)
 
 
 class PooledPower(nn.Module):

@@ -45,10 +45,6 @@ class Extraction:
         """Make the image of silence, shape (height, width)."""
         return self.representation.image(np.zeros(self.audio.samples, np.float32), self.audio.sample_rate)
 
-    def shape(self) -> tuple[int, int, int]:
-        """Compute the shape of one clip's images: (1 + copies, height, width)."""
-        return 1 + self.augment.copies, *self.silence().shape
-
     def sounds(self, file: Path, clip: str) -> Waveform:
         """Read a clip, and make its augmented copies.
 

@@ -4,11 +4,10 @@ from abc import ABC, abstractmethod
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import nn
 
 from stages.core.arrays import Floats
 from stages.core.params import Count
-from stages.representations.base import front_end, rendering
 from stages.representations.base.bands import Bands, PooledPower
 from stages.representations.base.fourier import FourierTransform, Power
 from stages.representations.base.pooling import pooling
@@ -36,7 +35,3 @@ class Spectrogram(Bands, ABC):
         transform = FourierTransform(samples, self.n_fft, self.hop_length, self.window)
         pooled = PooledPower(self.bands(sample_rate), pooling(transform.places, self.frames))
         return nn.Sequential(transform, Power(), pooled, self.decibels())
-
-    def render(self, waveforms: Tensor, sample_rate: int, images: Tensor) -> Tensor:
-        """Fit gains on the clips' STFTs by descent."""
-        return rendering.descend(front_end(self, waveforms.shape[1], sample_rate), waveforms, images)
