@@ -1,7 +1,10 @@
 """Stage `attack`: the cheapest adversarial example of every test clip, by one attack on one model."""
 
+import json
+
 from stages import attacks
 from stages.attacks.base import AttackParams
+from stages.attacks.base.expectation import domain
 from stages.attacks.base.prepare import cell_inputs, starting_points
 from stages.attacks.base.run import AttackRun
 from stages.attacks.base.tuning import tune
@@ -18,23 +21,25 @@ def main(representation: str, architecture: str, fold: str, model: str, attack: 
     weakest = attacks.load(attack)
     cell = load_cell(representation, architecture, fold)
     distributed.join(cell.compute)
-    victim = cell.victim(model)
+    threat = domain(weakest.domain, representation, settings)
+    victim = threat.victim(cell, model)
     what = f"{attack} on the {model} model, {cell.paths}"
     # By every process alike: its few clips hardly make more than one shard, and each level waits for the one below.
-    validation = cell_inputs(cell, victim, cell.split.validation).eligible_only().subsample(settings.tuning_clips)
-    points = starting_points(cell, victim, weakest)
+    validation = cell_inputs(cell, victim, cell.split.validation, threat).eligible_only()
+    validation = validation.subsample(settings.tuning_clips)
+    points = starting_points(cell, victim, weakest, threat)
     tuning = tune(weakest, victim, validation.starting_from(points), settings)
     tuning.tell(what)
     run = AttackRun(
         what=what,
         victim=victim,
-        inputs=cell_inputs(cell, victim, cell.split.test).starting_from(points),
+        inputs=cell_inputs(cell, victim, cell.split.test, threat).starting_from(points),
         attack=tuning.attack,
         # What is fooled within the budget is then known exactly, not to the tolerance.
-        search=settings.search.starting_at(settings.eps),
+        search=settings.search.starting_at(weakest.first_budget(settings)),
     )
-    facts = {"victim": model, "eps": settings.eps, **provenance.of_attack(attack), **tuning.facts}
-    found = run.adversarial(facts)
+    facts = {"victim": model, **settings.budgets, **provenance.of_attack(attack), **tuning.facts}
+    found = run.adversarial(facts | {"classes": json.dumps(cell.features.classes)})
     if distributed.is_main_process():
         write_adversarial(cell.paths.attack(model, attack), found)
     run.done()

@@ -5,6 +5,7 @@ from functools import partial
 
 from stages import attacks, datasets, defenses, representations
 from stages.attacks.base import AttackParams, CraftParams
+from stages.audio import channels
 from stages.audio.decoding import AudioParams
 from stages.core import cli, params, plugins
 from stages.core.compute import ComputeParams
@@ -55,6 +56,7 @@ def main() -> None:
     checks += [partial(params.validate, section, schema) for section, schema in SCHEMAS.items()]
     checks += [partial(load, name) for section, load in LOADERS.items() for name in params.value(section)]
     checks += _mentioned()
+    checks.append(_channels)
     if problems := [message for check in checks if (message := _problem(check))]:
         raise InputError("\n".join(dict.fromkeys(problems)))
 
@@ -86,8 +88,18 @@ def _mentioned() -> Iterator[Callable[[], object]]:
             yield partial(_known, key, kind, name)
 
 
+def _channels() -> None:
+    """Check the channels that sounds must fool through."""
+    for name in params.read("attack", AttackParams).expectation:
+        try:
+            channels.require(name)
+        except InputError as error:
+            raise InputError(f"{params.FILE}: attack.expectation: {error}") from error
+
+
 def _known(key: str, kind: str, name: str) -> None:
     try:
+        attacks.require_sense(name)
         plugins.module(f"stages.{kind}", name)
     except InputError as error:
         raise InputError(f"{params.FILE}: {key}: {error}") from error

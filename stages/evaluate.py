@@ -1,6 +1,7 @@
 """Stage `evaluate`: the metrics of one model of a cell, their checks, and what the report shows of it."""
 
 from stages import representations
+from stages.attacks.base import AttackParams
 from stages.audio.decoding import AudioParams
 from stages.core import cli, params
 from stages.core.grid import attack_names
@@ -13,7 +14,7 @@ def main(representation: str, architecture: str, fold: str, model: str) -> None:
     """Write the metrics, the tables for plots, the pictures and sounds of the report, and the model card."""
     settings = EvaluationSettings(
         attacks=attack_names(),
-        eps=params.number("attack.eps"),
+        attack=params.read("attack", AttackParams),
         representation=representations.load(representation),
         audio=params.read("audio", AudioParams),
     )

@@ -21,7 +21,7 @@ def main() -> None:
         dataset=params.name("dataset.name"),
         method=params.name("harden.method"),
         eps=params.number("attack.eps"),
-        attacks=grid.attack,
+        snr=params.number("attack.snr"),
     )
     report_files.write(sections, replays, settings.model, context)
 

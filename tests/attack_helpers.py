@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stages.attacks.base import Attack, SearchParams
+from stages.attacks.base import Attack, AttackParams, SearchParams
+from stages.attacks.base.domains import IMAGE
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.run import AttackRun
 from stages.models.victim import Victim, predictions
@@ -14,6 +15,19 @@ from stages.stores.adversarial import Adversarial
 from stages.stores.features import Features
 
 SEARCH = SearchParams(start=0.02, smallest=0.001, factor=4.0, tolerance=0.1)
+
+
+def settings_of(tuning_clips: int = 24, max_levels: int = 3) -> AttackParams:
+    """What all attacks share, with some number of clips to tune on."""
+    return AttackParams(
+        eps=0.02,
+        snr=30.0,
+        expectation=[],
+        fooling_rate=0.9,
+        tuning_clips=tuning_clips,
+        max_levels=max_levels,
+        search=SEARCH,
+    )
 
 
 def network(channels: int = 8) -> nn.Module:
@@ -40,8 +54,9 @@ def to_attack(images: Tensor, targets: Tensor, starts: Tensor | None = None) -> 
     """Clips that are all eligible, of class 0."""
     count = len(images)
     return AttackInputs(
+        domain=IMAGE,
         clips=np.array([f"clip{row}" for row in range(count)], dtype=str),
-        images=images,
+        clean=images,
         labels=torch.zeros(count, dtype=torch.int64),
         targets=targets,
         eligible=torch.ones(count, dtype=torch.bool),

@@ -7,6 +7,7 @@ import numpy as np
 from stages.stores import perturbations
 from stages.stores.adversarial import Adversarial
 from stages.stores.features import Features
+from stages.stores.perturbations import Norm
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,7 +40,7 @@ def attack_store(costs: list[float], clips: int = 6) -> Adversarial:
     success = np.isfinite(cost)
     clean = np.full((clips, 1, 32, 32), 0.5, np.float32)
     adversarial = clean + np.where(success, cost, 0)[:, None, None, None].astype(np.float32)
-    sizes = perturbations.sizes(clean, adversarial)
+    norms: tuple[Norm, ...] = ("linf", "l2", "l1")
     return Adversarial(
         clip=np.array([f"clip{i}" for i in range(clips)]),
         label=np.zeros(clips, np.int64),
@@ -47,13 +48,12 @@ def attack_store(costs: list[float], clips: int = 6) -> Adversarial:
         eligible=np.ones(clips, bool),
         success=success,
         cost=cost,
-        size_linf=sizes.linf,
-        size_l2=sizes.l2,
-        size_l1=sizes.l1,
+        sizes={norm: perturbations.size(clean, adversarial, norm) for norm in norms},
         queries=np.ones(clips, np.int64),
         clean=clean,
         adversarial=adversarial,
         attributes={
+            "domain": "image",
             "norm": "linf",
             "tuning_clips": 4,
             "levels": 0,

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages import attacks
-from stages.attacks.base import Access, Attack, AttackParams, SearchParams, run
+from stages.attacks.base import Access, Attack, SearchParams, domain_of, run
 from stages.attacks.base.fixed_budget import FixedBudget
+from stages.attacks.base.goals import AwayFrom, Goal, Towards
 from stages.attacks.base.gradients import logit_gradients, probability_gradients
 from stages.attacks.base.inputs import AttackInputs, StartingPoints, attack_inputs
-from stages.attacks.base.linf import NEVER, STOP_MARGIN, AwayFrom, Goal, Iterative, LinfDescent, OneStep, Towards
+from stages.attacks.base.linf import NEVER, STOP_MARGIN, Iterative, LinfDescent, OneStep
 from stages.attacks.base.minimum_norm import MinimumNorm
 from stages.attacks.base.prepare import cell_inputs, starting_points
 from stages.attacks.base.results import AttackResult, Candidates
@@ -37,10 +38,18 @@ from stages.models.victim import Victim
 from stages.stores import perturbations
 from stages.stores.perturbations import Norm
 from stages.stores.splits import Split
-from tests.attack_helpers import SEARCH, attack_run, attacked, labelled_as_predicted, network, to_attack
+from tests.attack_helpers import (
+    SEARCH,
+    attack_run,
+    attacked,
+    labelled_as_predicted,
+    network,
+    settings_of,
+    to_attack,
+)
 from tests.helpers import ROOT, feature_store
 
-NAMES = plugins.names("stages.attacks")
+NAMES = [name for name in plugins.names("stages.attacks") if domain_of(name) == "image"]
 QUICK: dict[str, dict[str, int]] = {
     "boundary": {"steps": 25},
     "ead": {"steps": 15},
@@ -84,7 +93,7 @@ def towards(victim: Victim, images: Tensor, target: int, starts: Tensor | None =
     if starts is None:
         return to_attack(images, targets)
     points = StartingPoints(starts, victim.predict(starts))
-    return to_attack(images, targets, points.nearest(images, targets))
+    return to_attack(images, targets, points.starts(images, targets))
 
 
 def noise(
@@ -133,8 +142,8 @@ def test_examples_are_in_bounds_and_measured(attack: Attack, rng: np.random.Gene
     assert found.adversarial.max() <= 1
     verdict = victim.predict(torch.from_numpy(found.adversarial)).numpy()
     np.testing.assert_array_equal(verdict[found.success], found.target[found.success])
-    sizes = perturbations.sizes(found.clean, found.adversarial)
-    np.testing.assert_allclose(getattr(sizes, attack.norm)[found.success], found.cost[found.success], rtol=1e-5)
+    sizes = perturbations.size(found.clean, found.adversarial, attack.norm)
+    np.testing.assert_allclose(sizes[found.success], found.cost[found.success], rtol=1e-5)
     assert np.isinf(found.cost[~found.success]).all()
     assert (found.queries[eligible] > 0).all()
     assert (found.queries[~eligible] == 0).all()
@@ -253,8 +262,8 @@ def test_fgsm_steps_towards_the_target_by_the_budget(rng: np.random.Generator, c
     victim = Victim(Linear(), compute)
     inputs = towards(victim, torch.from_numpy(rng.random((20, 1, 16, 16), np.float32)) * 0.9, 1)
     budget = torch.linspace(0.01, 0.1, len(inputs)).reshape(-1, 1, 1, 1)
-    tried = FGSM(schedule={}).examples(victim.as_foolbox(), inputs, budget, inputs.images)
-    torch.testing.assert_close(tried.examples, (inputs.images + budget).clamp(max=1))
+    tried = FGSM(schedule={}).examples(victim.as_foolbox(), inputs, budget, inputs.clean)
+    torch.testing.assert_close(tried.examples, (inputs.clean + budget).clamp(max=1))
 
 
 def test_a_clip_leaves_a_descent_when_it_is_fooled() -> None:
@@ -331,7 +340,7 @@ def test_a_walk_begins_from_the_nearest_image_of_the_target() -> None:
     images = torch.tensor([0.1, 0.6, 0.9])[:, None, None, None].expand(-1, 1, 4, 4).clone()
     starts = StartingPoints(images, torch.tensor([0, 1, 1]))
     clean = torch.full((3, 1, 4, 4), 0.8)
-    nearest = starts.nearest(clean, torch.tensor([0, 1, 2]))
+    nearest = starts.starts(clean, torch.tensor([0, 1, 2]))
     torch.testing.assert_close(nearest[:, 0, 0, 0], torch.tensor([0.1, 0.9, 0.8]))
 
 
@@ -342,10 +351,10 @@ def test_only_clips_that_the_victim_gets_right_are_starts(
     features = labelled_as_predicted(feature_store(rng, clips=20), victim, right=12)
     cell = Cell(CellPaths("stft", "resnet18", 1), features, Split(training, training, training), 0, compute)
     inputs, images, labels = attack_inputs(victim, features, training, 0), *cell.clips(np.arange(20))
-    nearest = [StartingPoints(images[5:end], labels[5:end]).nearest(inputs.images, inputs.targets) for end in (12, 20)]
+    nearest = [StartingPoints(images[5:end], labels[5:end]).starts(inputs.clean, inputs.targets) for end in (12, 20)]
     assert not torch.equal(nearest[0], nearest[1])
     prepared = cell_inputs(cell, victim, training)
-    for name, starts in (("hopskipjump", nearest[0]), ("bim", inputs.images)):
+    for name, starts in (("hopskipjump", nearest[0]), ("bim", inputs.clean)):
         points = starting_points(cell, victim, configured[name])
         torch.testing.assert_close(prepared.starting_from(points).starts, starts)
 
@@ -413,7 +422,7 @@ def test_what_was_found_for_another_network_is_not_taken_up(
     (inputs, victim), fgsm = twenty, FGSM(schedule={})
     own = attack_run(inputs, victim, fgsm).adversarial({})
     torch.manual_seed(1)
-    other = Victim(nn.Sequential(nn.Flatten(), nn.Linear(inputs.images[0].numel(), 3)), compute)
+    other = Victim(nn.Sequential(nn.Flatten(), nn.Linear(inputs.clean[0].numel(), 3)), compute)
     assert (attacked(inputs, other, fgsm).cost != own.cost).any()
     assert len(list(Path(".scratch").glob("*"))) == 1
 
@@ -438,7 +447,7 @@ class Cheat(FixedBudget):
         return 1
 
     def examples(self, model: object, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:  # noqa: ARG002
-        return Candidates.alike((inputs.images + 2 * budget).clamp(0, 1), 1)
+        return Candidates.alike((inputs.clean + 2 * budget).clamp(0, 1), 1)
 
 
 def test_an_example_beyond_the_budget_is_not_believed(compute: ComputeParams) -> None:
@@ -457,7 +466,7 @@ class Timid(MinimumNorm):
     paper = "none"
 
     def examples(self, model: object, inputs: AttackInputs) -> Candidates:  # noqa: ARG002 - the interface
-        return Candidates.alike((inputs.images + 0.1 * self.steps).clamp(0, 1), 1)
+        return Candidates.alike((inputs.clean + 0.1 * self.steps).clamp(0, 1), 1)
 
 
 @pytest.mark.parametrize(
@@ -477,7 +486,7 @@ def test_tuning_climbs_until_enough_are_fooled_or_nothing_is_gained(
 ) -> None:
     victim = Victim(Linear(), compute)
     images = torch.tensor(means)[:, None, None, None].expand(-1, 1, 8, 8).clone()
-    settings = AttackParams(eps=0.02, fooling_rate=0.9, tuning_clips=3, max_levels=max_levels, search=SEARCH)
+    settings = settings_of(tuning_clips=3, max_levels=max_levels)
     timid = Timid(steps=1, schedule={"steps": 2})
     tuned = tune(timid, victim, towards(victim, images, 1), settings)
     assert isinstance(tuned.attack, Timid)
@@ -488,7 +497,7 @@ def test_a_share_that_is_just_reached_is_reached(compute: ComputeParams) -> None
     """0.9 of 20 clips, which is less than 0.9 in float32."""
     victim = Victim(Linear(), compute)
     images = torch.tensor([0.45] * 18 + [0.01] * 2)[:, None, None, None].expand(-1, 1, 8, 8).clone()
-    settings = AttackParams(eps=0.02, fooling_rate=0.9, tuning_clips=20, max_levels=3, search=SEARCH)
+    settings = settings_of(tuning_clips=20)
     tuned = tune(Timid(steps=1, schedule={"steps": 2}), victim, towards(victim, images, 1), settings)
     assert (tuned.ceiling, tuned.reached, tuned.levels) == (0.9, True, 0)
 
@@ -497,14 +506,14 @@ class Stepwise(Timid):
     """Fools 179 of 200 clips, and once it is stronger 180: 0.895 and 0.9."""
 
     def examples(self, model: object, inputs: AttackInputs) -> Candidates:  # noqa: ARG002 - the interface
-        fooled = inputs.images.amax((1, 2, 3), keepdim=True) <= 0.1 * self.steps
-        return Candidates.alike(torch.where(fooled, 1.0, inputs.images), 1)
+        fooled = inputs.clean.amax((1, 2, 3), keepdim=True) <= 0.1 * self.steps
+        return Candidates.alike(torch.where(fooled, 1.0, inputs.clean), 1)
 
 
 def test_the_level_that_reaches_the_rate_is_taken_however_little_it_gained(compute: ComputeParams) -> None:
     victim = Victim(Linear(), compute)
     images = torch.tensor([0.05] * 179 + [0.15] + [0.25] * 20)[:, None, None, None].expand(-1, 1, 8, 8).clone()
-    settings = AttackParams(eps=0.02, fooling_rate=0.9, tuning_clips=200, max_levels=3, search=SEARCH)
+    settings = settings_of(tuning_clips=200)
     tuned = tune(Stepwise(steps=1, schedule={"steps": 2}), victim, towards(victim, images, 1), settings)
     assert (tuned.ceiling, tuned.reached, tuned.levels) == (0.9, True, 1)
 
@@ -533,7 +542,7 @@ class Untouchable(MinimumNorm):
 
 def test_an_attack_without_a_schedule_is_not_tuned(compute: ComputeParams) -> None:
     victim = Victim(Linear(), compute)
-    settings = AttackParams(eps=0.02, fooling_rate=0.9, tuning_clips=3, max_levels=3, search=SEARCH)
+    settings = settings_of(tuning_clips=3)
     inputs = towards(victim, torch.full((3, 1, 8, 8), 0.3), 1)
     tuned = tune(Untouchable(steps=1, schedule={}), victim, inputs, settings)
     assert (tuned.clips, tuned.levels, tuned.reached, tuned.converged) == (0, 0, False, True)
@@ -598,7 +607,7 @@ def test_the_first_budget_is_tried_even_if_more_is_known_to_suffice(
     inputs = towards(victim, torch.from_numpy(rng.uniform(0.4999, 0.5001, (20, 1, 8, 8))).float(), 1)
     search = SearchParams(start=0.02, smallest=0.0005, factor=2.0, tolerance=1.0)
     found = AttackResult.nothing(inputs)
-    found.keep_better(torch.arange(20), inputs.images + 0.045, torch.full((20,), 0.045))
+    found.keep_better(torch.arange(20), inputs.clean + 0.045, torch.full((20,), 0.045))
     attack.improve(found, victim, inputs, search, 1.0)
     assert (found.cost <= 0.02).all()
 
@@ -615,9 +624,9 @@ class Reluctant(FixedBudget):
         return 1
 
     def examples(self, model: object, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:  # noqa: ARG002
-        warm = (start - inputs.images).flatten(1).amax(1) > 0.021
+        warm = (start - inputs.clean).flatten(1).amax(1) > 0.021
         reach = torch.where((budget.flatten() > 0.021) | warm, budget.flatten(), 0.0).reshape(budget.shape)
-        return Candidates.alike(inputs.images + reach, 1)
+        return Candidates.alike(inputs.clean + reach, 1)
 
 
 def test_a_budget_just_missed_is_tried_again_from_what_fools(compute: ComputeParams) -> None:
@@ -636,7 +645,7 @@ def test_a_budget_is_kept(attack: Attack, rng: np.random.Generator, compute: Com
     inputs = noise(victim, rng)
     budgets = torch.from_numpy(rng.uniform(0.001, 0.5, len(inputs)).astype(np.float32))
     tried = attack.examples(victim.as_foolbox(), inputs, budgets.reshape(-1, 1, 1, 1), inputs.starts)
-    sizes = getattr(perturbations.sizes(inputs.images.numpy(), tried.examples.numpy()), attack.norm)
+    sizes = perturbations.size(inputs.clean.numpy(), tried.examples.numpy(), attack.norm)
     assert (sizes <= budgets.numpy() + 1e-6).all()
     assert tried.examples.min() >= 0
     assert tried.examples.max() <= 1

@@ -27,6 +27,7 @@ def section(confusion: dict[str, pd.DataFrame], costs: dict[str, pd.DataFrame]) 
         comparison={},
         fooling=dict.fromkeys(models, curve),
         costs=costs,
+        snr=dict.fromkeys(models, pd.DataFrame({"snr": [40.0, 0.0], "untargeted": [0.0, 1.0], "noise": [0.0, 0.5]})),
         confusion=confusion,
         training=dict.fromkeys(models, epochs),
         assets={},
@@ -44,7 +45,7 @@ def predicted(*classes: str) -> pd.DataFrame:
 def test_every_class_that_either_model_names_is_drawn() -> None:
     """The test fold has clips of `a` alone; `b` is what the hardened model takes one for, `c` what was asked for."""
     confusion = {"baseline": predicted("a", "a"), "hardened": predicted("a", "b")}
-    drawn = page.drawings(section(confusion, {"baseline": priced("c", 0.1), "hardened": priced("c", 0.2)}), 0.02)
+    drawn = page.drawings(section(confusion, {"baseline": priced("c", 0.1), "hardened": priced("c", 0.2)}), 0.02, 30.0)
     for name in ("confusion", "target_rates", "target_costs"):
         assert {"a", "b", "c"} <= set(re.findall(r">([^<]+)</text>", drawn[name])), name
 
@@ -52,7 +53,7 @@ def test_every_class_that_either_model_names_is_drawn() -> None:
 def test_matrices_side_by_side_have_one_scale() -> None:
     """A median cost of 0.01 beside one of 0.4 must not look like it."""
     confusion = dict.fromkeys(("baseline", "hardened"), predicted("a"))
-    drawn = page.drawings(section(confusion, {"baseline": priced("c", 0.01), "hardened": priced("c", 0.4)}), 0.02)
+    drawn = page.drawings(section(confusion, {"baseline": priced("c", 0.01), "hardened": priced("c", 0.4)}), 0.02, 30.0)
     bars = re.findall(r">(0\.[0-9]+)</text>", drawn["target_costs"])
     assert len(bars) == 2 * len(set(bars)), "both bars of colours have the same numbers"
     assert max(map(float, bars)) == 0.4

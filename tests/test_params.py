@@ -39,6 +39,15 @@ def test_the_repositorys_own_parameters_pass() -> None:
         ),
         ("grid.attack", ["fgsm", "bin"], "unknown name 'bin' among the attacks; there are: bim, boundary, cw, ddn, "),
         ("craft.attack", "bin", "craft.attack: unknown name 'bin' among the attacks; there are: bim, boundary"),
+        ("craft.attack", "sound_ddn", "craft.attack: must name an attack on images, of which the adversarial training"),
+        (
+            "grid.attack",
+            ["sound_jsma"],
+            "grid.attack: there is no sound_jsma: JSMA changes a few inputs as far as",
+        ),
+        ("grid.attack", ["bim", "sound_ead"], "grid.attack: there is no sound_ead: EAD changes few inputs, for the L1"),
+        ("attack.snr", -1, "attack.snr: .*greater than or equal to 0; found -1"),
+        ("attack.expectation", ["mp3", "fax"], "attack.expectation: unknown channel 'fax'; there are: wav, flac, res"),
         ("harden.method", "pdg", "unknown name 'pdg' among the defenses; there are: augment, fast, free, mart"),
         ("dataset.name", "urban", "unknown name 'urban' among the datasets; there are: esc10, esc50, folder, synth"),
         ("representations.dwt.wavelet", "haha", "representations.dwt.wavelet: must be a discrete wavelet of PyWave"),
@@ -53,7 +62,7 @@ def test_bad_parameters_get_one_clear_error(workdir: Path, key: str, value: obje
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("attack.epss", "attack.epss: unknown key; the keys here are: eps, fooling_rate, max_levels"),
+        ("attack.epss", "attack.epss: unknown key; the keys here are: eps, expectation, fooling_rate, max_levels"),
         ("train.augment.mask", "train.augment.mask: unknown key; the keys here are: band_mask, mixup"),
         ("sead", "sead: unknown key; the keys here are: attack, attacks"),
     ],

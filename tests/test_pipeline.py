@@ -71,10 +71,10 @@ def doors() -> frozenset[Path]:
 
 
 def choices(stage: str) -> Iterator[dict[str, str]]:
-    """Every combination of plug-ins that the stage may run."""
+    """Every combination of plug-ins that the stage may run; the training set is crafted of images alone."""
     text = " ".join(STAGES[stage]["deps"])
     used = {
-        word: plugins.names(f"stages.{kind}")
+        word: [name for name in plugins.names(f"stages.{kind}") if word != "craft.attack" or "sound" not in name]
         for kind, words in PLUGINS.items()
         for word in words
         if f"stages/{kind}/${{{word}}}.py" in text

@@ -17,17 +17,20 @@ import soundfile
 import torch
 from torch import nn
 
-from stages import architectures, attacks, evaluate, report
+from stages import architectures, attacks, evaluate, report, representations
 from stages.architectures import resnet18
 from stages.attacks.base import AttackParams
+from stages.attacks.base.expectation import domain
 from stages.attacks.base.inputs import AttackInputs, attack_inputs
+from stages.attacks.base.prepare import cell_inputs
 from stages.core import params, paths
-from stages.core.arrays import Array, Integers, Strings
+from stages.core.arrays import Array, Floats, Integers, Strings
 from stages.core.compute import ComputeParams
 from stages.core.errors import InputError
 from stages.core.grid import MODELS, RESERVED, GridParams
 from stages.core.paths import CellPaths
-from stages.evaluation import checks, diagnostics, results
+from stages.evaluation import departures, diagnostics, results
+from stages.evaluation.attacked import worst
 from stages.evaluation.stored_attacks import StoredAttack, read_attacks
 from stages.models import checkpoints
 from stages.models.cell import load_cell
@@ -36,13 +39,17 @@ from stages.reporting import figures, gallery, page, summary
 from stages.stores import perturbations, provenance
 from stages.stores.adversarial import Adversarial, read_adversarial, write_adversarial
 from stages.stores.features import Features, write_features
+from stages.stores.perturbations import NORMS
+from tests.attack_helpers import attacked as attacked_run
 from tests.helpers import ROOT, feature_store
 from tests.params_helpers import set_params
 
 CELL = CellPaths("stft", "resnet18", 1)
-ATTACKS = ["fgsm", "bim"]
+IMAGE_ATTACKS = ["fgsm", "bim"]
+ATTACKS = [*IMAGE_ATTACKS, "sound_ddn"]
 FOLDS = [1, 2, 3, 4, 5]
 EPS = 0.02
+SNR = 20.0
 LARGEST_PAGE = 15_000_000
 """Characters, with all pictures and sounds."""
 
@@ -55,12 +62,25 @@ def small(folder: Path) -> None:
     changes = {"grid": grid, "representations.stft": stft, "audio": {"sample_rate": 22_050, "duration": 0.5}}
     changes |= {"report": {"model": "hardened", "require_checks": False}, "attack.eps": EPS}
     changes |= {"seed": 0, "dataset.validation_share": 0.15, "attacks.bim.schedule": {"steps": 2}}
+    changes |= {"attack.snr": SNR, "attacks.sound_ddn.steps": 8}
     set_params(folder, {**changes, "compute.workers": 1})
+
+
+def of_sounds(made: Features, rng: np.random.Generator) -> Features:
+    """Write a sound for each clip, a chord in noise, and make its image the clip's."""
+    front_end, time = representations.load("stft"), np.arange(11_025) / 22_050
+    for row, clip in enumerate(made.clips):
+        chord = np.sin(2 * np.pi * rng.uniform(100, 9000, (3, 1)) * time).sum(0)
+        waveform = (0.1 * chord + rng.normal(0, 0.02, len(time))).astype(np.float32)
+        (paths.RAW / str(clip)).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(paths.RAW / str(clip), waveform, 22_050, format="WAV", subtype="FLOAT")
+        made.features[row, 0] = front_end.image(waveform, 22_050)
+    return made
 
 
 def classified(compute: ComputeParams, rng: np.random.Generator, kind: str) -> tuple[Features, torch.nn.Module]:
     """Clips and an untrained model that gets most of them right, or none."""
-    made = feature_store(rng)
+    made = of_sounds(feature_store(rng), rng)
     torch.manual_seed(0)
     model = architectures.build("resnet18", made.shape, 3).eval()
     images = torch.from_numpy(made.features)
@@ -77,14 +97,14 @@ def classified(compute: ComputeParams, rng: np.random.Generator, kind: str) -> t
 def attacked(inputs: AttackInputs, victim: Victim, features: Features, name: str, *, fools: bool) -> Adversarial:
     """Each eligible clip replaced by another one that the victim takes for the target."""
     predicted = victim.predict(torch.from_numpy(features.features)).numpy()
-    clean, eligible, targets = inputs.images.numpy(), inputs.eligible.numpy(), inputs.targets.numpy()
+    clean, eligible, targets = inputs.clean.numpy(), inputs.eligible.numpy(), inputs.targets.numpy()
     adversarial = clean.copy()
     for row in np.flatnonzero(eligible) if fools else []:
         found = np.flatnonzero(predicted == targets[row])
         if len(found) and row % 6:
             adversarial[row] = features.features[found[0]]
-    sizes = perturbations.sizes(clean, adversarial)
-    success = eligible & (sizes.linf > 0)
+    sizes: dict[str, Floats] = {norm: perturbations.size(clean, adversarial, norm) for norm in NORMS["image"]}
+    success = eligible & (sizes["linf"] > 0)
     attack = attacks.load(name)
     return Adversarial(
         clip=inputs.clips,
@@ -92,18 +112,17 @@ def attacked(inputs: AttackInputs, victim: Victim, features: Features, name: str
         target=targets,
         eligible=eligible,
         success=success,
-        cost=np.where(success, sizes.linf, np.inf).astype(np.float32),
-        size_linf=sizes.linf,
-        size_l2=sizes.l2,
-        size_l1=sizes.l1,
+        cost=np.where(success, sizes["linf"], np.inf).astype(np.float32),
+        sizes=sizes,
         queries=np.ones(len(inputs), np.int64),
         clean=clean,
         adversarial=adversarial,
         attributes={
             **provenance.of_attack(name),
             "parameters": attack.model_dump_json(),
+            "domain": "image",
             "norm": attack.norm,
-            "eps": params.read("attack", AttackParams).eps,
+            **params.read("attack", AttackParams).budgets,
             "tuning_clips": 4,
             "levels": 0,
             "reached": True,
@@ -124,11 +143,8 @@ def build(folder: Path, kind: str) -> CellPaths:
     columns: dict[str, Strings | Integers] = {"labels": made.labels, "folds": made.folds}
     columns |= {"clips": made.clips, "groups": made.groups}
     write_features(paths.features("stft"), columns, made.features, (1, 32, 32), attributes)
-    paths.TERMS.parent.mkdir(parents=True)
+    paths.TERMS.parent.mkdir(parents=True, exist_ok=True)
     paths.TERMS.write_text("Noise, free of any terms.\n", encoding="utf-8")
-    for clip in made.clips:
-        (paths.RAW / str(clip)).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(paths.RAW / str(clip), rng.uniform(-0.5, 0.5, 11025), 22050, format="WAV")
     victim = Victim(model, compute)
     inputs = attack_inputs(victim, made, np.flatnonzero(made.folds == 1), params.seed())
     for name in MODELS:
@@ -136,11 +152,26 @@ def build(folder: Path, kind: str) -> CellPaths:
         CELL.history(name).parent.mkdir(parents=True, exist_ok=True)
         header = "epoch,loss,accuracy,validation_accuracy,validation_score\n"
         CELL.history(name).write_text(header + "1,1.0,0.5,0.5,0.4\n2,0.9,0.6,0.5,0.5\n", encoding="utf-8")
-        for attack in ATTACKS:
+        for attack in IMAGE_ATTACKS:
             found = attacked(inputs, victim, made, attack, fools=kind != "none fooled")
             found = replace(found, attributes={**found.attributes, "victim": name})
             write_adversarial(CELL.attack(name, attack), found)
+        attack_sounds(name, fools=kind != "none fooled")
     return CELL
+
+
+def attack_sounds(model: str, *, fools: bool) -> None:
+    """Attack the sounds of the cell's test clips, and write what is found, or that nothing is."""
+    settings = params.read("attack", AttackParams)
+    cell, threat = load_cell("stft", "resnet18", "1"), domain("sound", "stft", settings)
+    victim, attack = threat.victim(cell, model), attacks.load("sound_ddn")
+    found = attacked_run(cell_inputs(cell, victim, cell.split.test, threat), victim, attack)
+    if not fools:
+        sizes = {norm: np.zeros(12, np.float32) for norm in found.sizes}
+        found = replace(found, success=np.zeros(12, bool), cost=np.full(12, np.inf, np.float32), sizes=sizes)
+    facts = {**settings.budgets, **provenance.of_attack("sound_ddn"), **attack.facts, "victim": model}
+    facts |= {"tuning_clips": 0, "classes": json.dumps(cell.features.classes)}
+    write_adversarial(CELL.attack(model, "sound_ddn"), replace(found, attributes={**found.attributes, **facts}))
 
 
 def tiny(input_shape: Sequence[int], classes: int) -> nn.Module:
@@ -153,6 +184,8 @@ def _quick() -> Iterator[None]:
     """Few steps on a tiny network in place of ResNet-18: what is tested here is what is made of its verdicts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(diagnostics, "STEPS", 2)
+        patch.setattr(departures, "STEPS", 8)
+        patch.setattr(departures, "NOISE_SNRS", np.array([40.0, 20.0, 0.0]))
         patch.setattr(resnet18, "build", tiny)
         yield
 
@@ -251,12 +284,13 @@ def test_every_kind_of_run_is_reported(workdir: Path, kind: str, sentence: str) 
         "adaptive",
         "check_figures",
         "checks",
+        "channels",
         "clean",
-        "sound",
+        "rendered",
         "transferred",
         "untargeted",
     }
-    assert set(metrics["adaptive"]) == {*ATTACKS, "worst_linf", "worst_l2"}
+    assert set(metrics["adaptive"]) == {*ATTACKS, "worst_linf", "worst_l2", "worst_snr"}
     assert set(metrics["checks"]) == {*metrics["check_figures"], "passed"}
 
 
@@ -268,10 +302,10 @@ def test_the_page_stands_alone_and_can_be_read_by_all() -> None:
     addresses = [value for _, each in found.tags for key in ("src", "href") if (value := each.get(key))]
     assert all(address.startswith(("data:", "#")) for address in addresses)
     assert "url(http" not in html
-    assert len(found.all("img")) == 2 * len(ATTACKS) * (1 + 2 * 4)
+    assert len(found.all("img")) == 2 * len(IMAGE_ATTACKS) * (1 + 2 * 4)
     assert all(each["alt"] for each in found.all("img"))
     assert all(each["aria-label"] for each in found.all("audio"))
-    assert len(found.all("audio")) == 18
+    assert len(found.all("audio")) == 36
     assert all(each.get("scope") for each in found.all("th"))
     assert {tag for tag, _ in found.tags} >= {"header", "main", "footer", "h1", "caption", "figcaption"}
     levels = [int(tag[1]) for tag, _ in found.tags if re.fullmatch(r"h\d", tag)]
@@ -283,7 +317,7 @@ def test_the_page_stands_alone_and_can_be_read_by_all() -> None:
 @pytest.mark.usefixtures("shown")
 def test_drawings_have_paper_of_their_own_but_not_on_the_page() -> None:
     files = list(paths.FIGURES.glob("*.svg"))
-    assert len(files) == 6
+    assert len(files) == 7
     for file in files:
         drawn = Page(file.read_text(encoding="utf-8")).tags
         first = next(attributes for tag, attributes in drawn if tag in {"rect", "g", "path"})
@@ -299,12 +333,18 @@ def test_the_figures_agree(shown: CellPaths) -> None:
     accuracy = page.interval(metrics["clean"], "accuracy")
     assert accuracy in html
     assert f"→ {accuracy};\n" in table
-    error = page.interval(metrics["untargeted"], "error_rate")
-    assert error in html
-    assert f"→ {error}.\n" in table
+    for untargeted in metrics["untargeted"].values():
+        error = page.interval(untargeted, "error_rate")
+        assert error in html
+        assert f"→ {error};\n" in table
     for attack in metrics["adaptive"].values():
         assert page.percent(attack["fooling_rate"]) in html
         assert page.interval(attack, "fooling_rate") in table
+    assert page.format_decibels(metrics["untargeted"]["sound"]["snr_median"]) in table
+    for attack in (metrics["adaptive"][name] for name in page.in_sound(metrics["adaptive"])):
+        assert page.format_decibels(attack["snr_median"]) in html
+        assert page.format_decibels(attack["snr_median"]) in table
+    for attack in (metrics["adaptive"][name] for name in page.in_image(metrics["adaptive"])):
         assert page.format_number(attack["cost_median"]) in html
         ends = [page.format_number(attack[f"cost_median_{end}"]) for end in ("low", "high")]
         assert "\N{EN DASH}".join(ends) in html
@@ -317,7 +357,7 @@ def test_what_fools_one_model_is_replayed_on_the_other(shown: CellPaths) -> None
     named = replays[["representation", "fold", "source", "model"]].to_numpy().tolist()
     pairs = [("resnet18_hardened", "resnet18_baseline"), ("resnet18_baseline", "resnet18_hardened")]
     assert named == [["stft", 1, *pair] for pair in pairs]
-    fooled = np.any([read_adversarial(shown.attack("baseline", name), "").success for name in ATTACKS], axis=0)
+    fooled = np.any([read_adversarial(shown.attack("baseline", name), "").success for name in IMAGE_ATTACKS], axis=0)
     assert replays.clips.tolist() == [fooled.sum()] * 2
     assert replays.fooling_rate.tolist() == [1, 1]
 
@@ -381,7 +421,7 @@ def test_five_folds(finished: CellPaths, workdir: Path) -> None:
     [
         ({"clip": np.array(["other"] * 12)}, "holds other clips than the test clips"),
         ({"target": np.zeros(12, np.int64)}, "holds other targets than the test clips"),
-        ({"clean": np.zeros((12, 1, 32, 32), np.float32)}, "holds other features than the test clips"),
+        ({"clean": np.zeros((12, 1, 32, 32), np.float32)}, "holds other images than the test clips"),
     ],
 )
 def test_stores_of_something_else_are_refused(cell: CellPaths, change: dict[str, Array], message: str) -> None:
@@ -415,7 +455,7 @@ def test_an_attack_that_was_tuned_is_the_one_that_ran(cell: CellPaths) -> None:
     tuned = {"parameters": stronger.model_dump_json(), "levels": 1}
     write_adversarial(file, replace(found, attributes={**found.attributes, **tuned}))
     _, inputs = attack_on_baseline()
-    read = read_attacks(cell, "baseline", ["bim"], inputs, EPS)
+    read = read_attacks(cell, "baseline", ["bim"], inputs, params.read("attack", AttackParams))
     assert read["bim"].attack == stronger != attack
 
 
@@ -516,7 +556,7 @@ def test_a_browser_shows_and_plays_it(width: int, tmp_path: Path) -> None:
         check=True,
         timeout=120,
     )
-    pictures = 2 * len(ATTACKS) * (1 + 2 * 4)
+    pictures = 2 * len(IMAGE_ATTACKS) * (1 + 2 * 4)
     assert f"<title>pictures {pictures}/{pictures} played yes wide false</title>" in done.stdout
     assert "CONSOLE" not in done.stderr
 
@@ -524,14 +564,22 @@ def test_a_browser_shows_and_plays_it(width: int, tmp_path: Path) -> None:
 def test_the_gallery_shows_a_clip_that_was_attacked(shown: CellPaths) -> None:
     found = read_adversarial(shown.attack("baseline", "bim"), "")
     eligible = np.arange(12) == 2
-    none = replace(found, success=np.zeros(12, bool), eligible=eligible, size_linf=np.zeros(12, np.float32))
-    assert gallery.typical({"bim": none}) == 2
+    sizes: dict[str, Floats] = {norm: np.zeros(12, np.float32) for norm in NORMS["image"]}
+    none = replace(found, success=np.zeros(12, bool), eligible=eligible, sizes=sizes)
+    assert gallery.typical({"bim": none}, attack_on_baseline()[1]) == 2
+
+
+def test_a_gallery_without_attacks_shows_a_clip_that_the_model_gets_right(shown: CellPaths) -> None:
+    victim, inputs = attack_on_baseline()
+    row = gallery.typical({}, inputs)
+    assert inputs.eligible[row], shown
+    assert gallery.build(victim, {}, inputs, row, ("a", "b", "c"), EPS).contact_sheet()
 
 
 def test_the_worst_case_takes_the_cheapest_example_of_every_clip(shown: CellPaths) -> None:
-    found = {name: read_adversarial(shown.attack("baseline", name), "") for name in ATTACKS}
+    found = {name: read_adversarial(shown.attack("baseline", name), "") for name in IMAGE_ATTACKS}
     none = replace(found["bim"], success=np.zeros(12, bool))
     np.testing.assert_array_equal(
-        checks.worst({"bim": found["bim"], "fgsm": none}, "size_linf"),
-        np.where(found["bim"].success, found["bim"].size_linf, np.inf),
+        worst({"bim": found["bim"], "fgsm": none}, "linf", 12),
+        np.where(found["bim"].success, found["bim"].sizes["linf"], np.inf),
     )

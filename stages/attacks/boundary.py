@@ -36,13 +36,13 @@ class Boundary(MinimumNorm):
         """Take the end of Foolbox's walk, or the clean clip where there is no start."""
         oracle, everyone = Oracle(model, inputs), torch.arange(len(inputs))
         attack = BoundaryAttack(steps=self.steps, spherical_step=self.spherical_step, source_step=self.source_step)
-        examples = inputs.images.clone()
+        examples = inputs.clean.clone()
         for row in everyone[oracle(inputs.starts, everyone)].tolist():
             one = inputs[torch.tensor([row])]
             criterion = TargetedMisclassification(one.targets)
             with torch.random.fork_rng():
                 torch.manual_seed(int(one.seeds))
-                examples[row] = attack.run(model, one.images, criterion, starting_points=one.starts)[0]
+                examples[row] = attack.run(model, one.clean, criterion, starting_points=one.starts)[0]
             # At most: it asks about the start, about a second point every tenth step, and may stop early.
             oracle.queries[row] += 1 + self.steps + self.steps // 10
         return Candidates(examples, oracle.queries)

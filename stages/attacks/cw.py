@@ -39,5 +39,5 @@ class CW(MinimumNorm):
             # Its test for an early end looks at the loss of the whole batch: results would depend on the batch.
             abort_early=False,
         )
-        found = attack.run(model, inputs.images, TargetedMisclassification(inputs.targets))
+        found = attack.run(model, inputs.clean, TargetedMisclassification(inputs.targets))
         return Candidates.alike(found, self.steps * self.binary_search_steps)

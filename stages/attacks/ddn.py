@@ -29,6 +29,6 @@ class DDN(MinimumNorm):
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Take Foolbox's best examples, in L2; the clean clips where it found none."""
         # Foolbox's radius is the root of the sum over the bins.
-        radius = self.init_epsilon * inputs.images[0].numel() ** 0.5
+        radius = self.init_epsilon * inputs.clean[0].numel() ** 0.5
         attack = DDNAttack(init_epsilon=radius, steps=self.steps, gamma=self.gamma)
-        return Candidates.alike(attack.run(model, inputs.images, TargetedMisclassification(inputs.targets)), self.steps)
+        return Candidates.alike(attack.run(model, inputs.clean, TargetedMisclassification(inputs.targets)), self.steps)

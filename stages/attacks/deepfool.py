@@ -39,7 +39,7 @@ class DeepFool(MinimumNorm):
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Run `TargetedDeepFool` on the clips."""
         attack = TargetedDeepFool(steps=self.steps, overshoot=self.overshoot, max_step=self.max_step)
-        return attack.attempt(model, inputs.images, inputs.targets)
+        return attack.attempt(model, inputs.clean, inputs.targets)
 
 
 class TargetedDeepFool(TargetedAttack):

@@ -42,6 +42,6 @@ class EAD(MinimumNorm):
             # Its test for an early end looks at the loss of the whole batch: results would depend on the batch.
             abort_early=False,
         )
-        found = attack.run(model, inputs.images, TargetedMisclassification(inputs.targets))
+        found = attack.run(model, inputs.clean, TargetedMisclassification(inputs.targets))
         # It looks at the model twice a step: for the gradient, and for the verdict.
         return Candidates.alike(found, 2 * self.steps * self.binary_search_steps)

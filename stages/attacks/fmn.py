@@ -32,7 +32,7 @@ class FMN(MinimumNorm):
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Take Foolbox's best examples, in L-infinity; the clean clips where it found none."""
         attack = BeyondTheBoundary(steps=self.steps, max_stepsize=self.max_stepsize, gamma=self.gamma)
-        return Candidates.alike(attack.run(model, inputs.images, TargetedMisclassification(inputs.targets)), self.steps)
+        return Candidates.alike(attack.run(model, inputs.clean, TargetedMisclassification(inputs.targets)), self.steps)
 
 
 class BeyondTheBoundary(LInfFMNAttack):

@@ -65,11 +65,11 @@ class BoundaryWalk:
         oracle, generators = Oracle(model, inputs), inputs.generators()
         everyone = torch.arange(len(inputs))
         rows = everyone[oracle(inputs.starts, everyone)]
-        examples = inputs.images.clone()
+        examples = inputs.clean.clone()
         examples[rows] = oracle.nearest(inputs.starts[rows], rows, HALVINGS)
         for step in range(1, self.steps + 1):
             count = round(self.num_evals * step**0.5)
-            distance = (examples[rows] - inputs.images[rows]).square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
+            distance = (examples[rows] - inputs.clean[rows]).square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
             gradient = self._gradient(oracle, examples[rows], rows, generators, count, self.delta * distance)
             moved = self._moved(oracle, examples[rows], rows, distance / step**0.5 * gradient)
             examples[rows] = oracle.nearest(moved, rows, HALVINGS)

@@ -40,7 +40,7 @@ class JSMA(MinimumNorm):
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Run `SaliencyMapAttack` on the clips."""
         attack = SaliencyMapAttack(rule=self.rule, theta=self.theta, bins_per_step=self.bins_per_step, steps=self.steps)
-        return attack.attempt(model, inputs.images, inputs.targets)
+        return attack.attempt(model, inputs.clean, inputs.targets)
 
 
 class SaliencyMapAttack(TargetedAttack):

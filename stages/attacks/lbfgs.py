@@ -44,7 +44,7 @@ class LBFGS(MinimumNorm):
         attack = LBFGSAttack(
             steps=self.steps, line_search_steps=self.line_search_steps, initial_const=self.initial_const
         )
-        return attack.attempt(model, inputs.images, inputs.targets)
+        return attack.attempt(model, inputs.clean, inputs.targets)
 
 
 class LBFGSAttack(TargetedAttack):

@@ -22,7 +22,7 @@ class PGD(Iterative):
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
         """Take the end of the first descent that fools the model, or of the last."""
-        examples, queries = inputs.images.clone(), torch.zeros(len(inputs), dtype=torch.int64)
+        examples, queries = inputs.clean.clone(), torch.zeros(len(inputs), dtype=torch.int64)
         generators = inputs.generators()
         active = torch.arange(len(inputs))
         for _ in range(self.restarts):

@@ -49,7 +49,7 @@ def saturated(logits: Tensor) -> float:
 def of_gradients(victim: Victim, inputs: AttackInputs) -> dict[str, float]:
     """Compute the share of clips whose gradient is finite, and not zero in enough bins."""
     chosen = inputs.subsample(SUBSAMPLE).to(victim.device)
-    images = chosen.images.requires_grad_()
+    images = chosen.clean.requires_grad_()
     loss = functional.cross_entropy(victim.model(images), chosen.targets, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, images)
     flat = gradient.flatten(1)

@@ -9,12 +9,16 @@ from scipy import special
 
 from stages.core import seeding
 from stages.core.arrays import Flags, Floats, Strings
+from stages.stores.perturbations import decibels, ratio
 
 Z_95 = 1.959963984540054
 """Quantile of the normal distribution for a two-sided interval of 95 %."""
 
 RESAMPLES = 2000
 """Number of samples that a bootstrap draws."""
+
+SNRS = {"snr_median": "cost_median", "snr90": "eps90"}
+"""Costs of sounds that are also told in dB."""
 
 COST_QUANTILES = {"cost_median": 0.5, "eps90": 0.9}
 """Costs reported, and the share of the clips that each of them fools."""
@@ -91,11 +95,34 @@ def fooling(costs: Floats, correct: Flags, eligible: Flags, eps: float, seed: in
     return found | cost_quantiles(costs[eligible], seed)
 
 
+def loudness(values: Mapping[str, float]) -> dict[str, float]:
+    """Tell costs of sounds, and the ends of their intervals, as signal-to-noise ratios, in dB.
+
+    Args:
+        values: metrics with costs as amplitude ratios, as `cost_quantiles` has them; those that are 0 are left out.
+    """
+    ends = {"": "", "_low": "_high", "_high": "_low"}
+    pairs = {f"{snr}{ends[end]}": f"{cost}{end}" for snr, cost in SNRS.items() for end in ends}
+    return {snr: float(decibels(values[cost])) for snr, cost in pairs.items() if values.get(cost)}
+
+
 def curves(costs: Mapping[str, Floats], eligible: Flags) -> pd.DataFrame:
     """Tabulate the share of eligible clips fooled within each budget, NaN if none is eligible; a column per attack."""
     budgets = np.geomspace(0.001, 1, 49)
     found = {name: [_within(cost[eligible], budget) for budget in budgets] for name, cost in costs.items()}
     return pd.DataFrame({"budget": budgets, **found})
+
+
+def snr_curves(costs: Mapping[str, Floats], eligible: Flags, snrs: Floats) -> pd.DataFrame:
+    """Tabulate the share of eligible sounds moved at each signal-to-noise ratio, in dB; a column for each of `costs`.
+
+    Args:
+        costs: amplitude ratios, shape (N,), by name; infinite where an attack fails.
+        eligible: clips that were attacked, shape (N,).
+        snrs: the ratios, in dB.
+    """
+    found = {name: [_within(cost[eligible], ratio(snr)) for snr in snrs] for name, cost in costs.items()}
+    return pd.DataFrame({"snr": snrs, **found})
 
 
 def _within(costs: Floats, budget: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.attacks.base import Attack, restore
+from stages.attacks.base import Attack, AttackParams, restore
 from stages.attacks.base.inputs import AttackInputs
 from stages.core.arrays import Array
 from stages.core.errors import InputError
@@ -25,7 +25,7 @@ class StoredAttack:
 
 
 def read_attacks(
-    cell: CellPaths, model: str, names: Sequence[str], inputs: AttackInputs, eps: float
+    cell: CellPaths, model: str, names: Sequence[str], inputs: AttackInputs, settings: AttackParams
 ) -> dict[str, StoredAttack]:
     """Read the adversarial stores of attacks on one model of a cell, and restore the attacks.
 
@@ -34,24 +34,24 @@ def read_attacks(
         model: `baseline` or `hardened`.
         names: names of the attacks.
         inputs: the test clips.
-        eps: the budget that the attacks must have been run for.
+        settings: the budgets that the attacks must have been run for.
 
     Raises:
         InputError: a store is missing or damaged, or is of other clips, targets or parameters.
     """
-    return {name: _read(cell, model, name, inputs, eps) for name in names}
+    return {name: _read(cell, model, name, inputs, settings) for name in names}
 
 
-def _read(cell: CellPaths, model: str, name: str, inputs: AttackInputs, eps: float) -> StoredAttack:
+def _read(cell: CellPaths, model: str, name: str, inputs: AttackInputs, settings: AttackParams) -> StoredAttack:
     path, stage = cell.attack(model, name), cell.stage("attack", model, name)
     store = read_adversarial(path, stage)
     require_inputs(store, inputs, path, stage)
-    require_attributes(store, {"victim": model, "eps": eps, **provenance.of_attack(name)}, path, stage)
+    require_attributes(store, {"victim": model, **settings.budgets, **provenance.of_attack(name)}, path, stage)
     return StoredAttack(store, restore(name, store.attributes.get("parameters", "null")))
 
 
 def require_inputs(store: Adversarial, inputs: AttackInputs, path: Path, stage: str) -> None:
-    """Check that a store holds the clips, labels, targets and features of the inputs.
+    """Check that a store holds the clips, labels, targets, and images or sounds of the inputs.
 
     Raises:
         InputError: the store holds others; the message names the file, what differs, and the stage to run again.
@@ -60,7 +60,7 @@ def require_inputs(store: Adversarial, inputs: AttackInputs, path: Path, stage: 
         "clips": (store.clip, inputs.clips),
         "labels": (store.label, inputs.labels.numpy()),
         "targets": (store.target, inputs.targets.numpy()),
-        "features": (store.clean, inputs.images.numpy()),
+        f"{inputs.domain.name}s": (store.clean, inputs.domain.stored(inputs.clean)),
     }
     for what, (stored, expected) in pairs.items():
         if not np.array_equal(stored, expected):

@@ -56,6 +56,8 @@ def transfer_matrix(grid: GridParams, compute: ComputeParams) -> pd.DataFrame:
 def _replays(cells: Sequence[CellPaths], attacks: Sequence[str], compute: ComputeParams) -> Iterator[dict[str, object]]:
     """Yield the rows of some cells with the same representation and fold."""
     found = {(cell, model): _read(cell, model, attacks) for cell in cells for model in MODELS}
+    if not any(found.values()):
+        return
     first = next(iter(found.values()))
     for (cell, model), stores in found.items():
         _require_same_clips(cell, model, stores, first)
@@ -70,7 +72,9 @@ def _replays(cells: Sequence[CellPaths], attacks: Sequence[str], compute: Comput
 
 
 def _read(cell: CellPaths, model: str, attacks: Sequence[str]) -> dict[str, Adversarial]:
-    return {name: read_adversarial(cell.attack(model, name), cell.stage("attack", model, name)) for name in attacks}
+    """Read the stores of the attacks on images: a model of another representation hears other sounds as such."""
+    stores = {name: read_adversarial(cell.attack(model, name), cell.stage("attack", model, name)) for name in attacks}
+    return {name: store for name, store in stores.items() if store.domain == "image"}
 
 
 def _require_same_clips(
@@ -95,7 +99,7 @@ def replayed(victim: Victim, source: Mapping[str, Adversarial], eligible: Flags)
         `clips`, and `fooling_rate` with its interval: the share that reaches its target.
     """
     stores = list(source.values())
-    cheapest = np.argmin([np.where(store.success, store.size_linf, np.inf) for store in stores], axis=0)
+    cheapest = np.argmin([np.where(store.success, store.sizes["linf"], np.inf) for store in stores], axis=0)
     rows = np.flatnonzero(np.any([store.success for store in stores], axis=0) & eligible)
     images = np.array([stores[cheapest[row]].adversarial[row] for row in rows], np.float32)
     fooled = predictions(victim, images) == stores[0].target[rows]

@@ -18,25 +18,42 @@ from stages.models import checkpoints
 class Victim:
     """A model in evaluation mode, on the device, as attacks and verdicts see it; its weights stay as they are."""
 
-    def __init__(self, model: nn.Module, compute: ComputeParams) -> None:
+    def __init__(
+        self, network: nn.Module, compute: ComputeParams, front_end: nn.Module | None = None, lead: float = 0.0
+    ) -> None:
         """Move the model to the device.
 
         Args:
-            model: maps images, shape (N, 1, height, width), in [0, 1], to logits, shape (N, classes).
+            network: maps images, shape (N, 1, height, width), in [0, 1], to logits, shape (N, classes).
             compute: device, precision and batch size.
+            front_end: maps what attacks change, in [0, 1], to images; without it they change the images.
+            lead: by how much, in logits, a class must lead all others for an attack to have reached it.
         """
-        self.compute = compute
+        self.compute, self.lead = compute, lead
         self.device = pick_device(compute)
-        self.model = checkpoints.on_device(model.eval(), self.device)
+        self.network = checkpoints.on_device(network.eval(), self.device)
+        self.front_end = (front_end or nn.Identity()).eval().to(self.device)
+        self.model = Through(self.front_end, self.network)
 
     def logits(self, images: Tensor) -> Tensor:
         """Compute logits in float32, whatever precision attacks compute in: shape (N, classes), on the device."""
         with torch.no_grad():
-            return torch.cat([self.model(channels_last(batch)) for batch in self.batches(images)])
+            return torch.cat([self.model(batch) for batch in self.batches(images)])
 
     def predict(self, images: Tensor) -> Tensor:
         """Predict the classes of images, shape (N,), on the device."""
         return self.logits(images).argmax(1)
+
+    def takes(self, examples: Tensor, classes: Tensor) -> Tensor:
+        """Tell which examples the model takes for given classes, with the lead asked for: shape (N,), on the CPU."""
+        logits = self.logits(examples).cpu()
+        # Of two equal logits the first class has the verdict, as by `predict`.
+        return (logits.argmax(1) == classes) & (_leads(logits, classes) >= self.lead)
+
+    def leaves(self, examples: Tensor, classes: Tensor) -> Tensor:
+        """Tell which examples the model takes for others than given classes, likewise: shape (N,), on the CPU."""
+        logits = self.logits(examples).cpu()
+        return (logits.argmax(1) != classes) & (-_leads(logits, classes) >= self.lead)
 
     def batches(self, images: Tensor) -> list[Tensor]:
         """Move images, or labels, to the device, in batches of at most `compute.batch_size`."""
@@ -45,23 +62,39 @@ class Victim:
 
     def as_foolbox(self) -> foolbox.PyTorchModel:
         """Wrap the model for Foolbox: with batch norm folded, and in low precision where it is native; done once."""
-        return self._folded
+        return foolbox.PyTorchModel(self.lowered, bounds=(0, 1), device=self.device)
 
     @cached_property
-    def _folded(self) -> foolbox.PyTorchModel:
-        folded = checkpoints.on_device(fuse(self.model), self.device).eval().requires_grad_(False)
+    def lowered(self) -> nn.Module:
+        """The model as attacks see it: with batch norm folded, and in low precision where it is native."""
+        folded = checkpoints.on_device(fuse(self.network), self.device).eval().requires_grad_(False)
         if device.uses_bfloat16(self.compute):
             _lower(folded)
-        return attack_model(folded, self.compute)
+        return lowered(folded, self.compute, self.front_end).eval()
 
     def as_foolbox_float32(self) -> foolbox.PyTorchModel:
         """Wrap the model for Foolbox's attacks on its decisions, which are those of `predict`, in float32."""
-        return foolbox.PyTorchModel(_ChannelsLast(self.model).eval(), bounds=(0, 1), device=self.device)
+        return foolbox.PyTorchModel(self.model.eval(), bounds=(0, 1), device=self.device)
 
 
-def attack_model(model: nn.Module, compute: ComputeParams) -> foolbox.PyTorchModel:
-    """Wrap a model, in evaluation mode, for attacks through Foolbox: images in [0, 1], logits in float32."""
-    return foolbox.PyTorchModel(_Autocast(model, compute).eval(), bounds=(0, 1), device=pick_device(compute))
+def attack_model(network: nn.Module, compute: ComputeParams) -> foolbox.PyTorchModel:
+    """Wrap a network, in evaluation mode, for attacks through Foolbox: images in [0, 1], logits in float32."""
+    model = lowered(network, compute, nn.Identity()).eval()
+    return foolbox.PyTorchModel(model, bounds=(0, 1), device=pick_device(compute))
+
+
+def lowered(network: nn.Module, compute: ComputeParams, front_end: nn.Module) -> nn.Module:
+    """Put a network behind a front end, and let it compute in low precision where that is native.
+
+    The front end does not: it takes logarithms of quiet and loud bins alike.
+    """
+    return Through(front_end, _Autocast(network, compute))
+
+
+def _leads(logits: Tensor, classes: Tensor) -> Tensor:
+    """Compute how far the logits of given classes lie above the best other one, shape (N,)."""
+    others = logits.scatter(1, classes[:, None], -torch.inf).amax(1)
+    return logits.gather(1, classes[:, None])[:, 0] - others
 
 
 def _lower(model: nn.Module) -> None:
@@ -84,22 +117,31 @@ def channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-class _ChannelsLast(nn.Module):
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
+class Through(nn.Module):
+    """A front end and a network in one."""
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.model(channels_last(images))
+    def __init__(self, front_end: nn.Module, network: nn.Module) -> None:
+        """Put both together.
+
+        Args:
+            front_end: maps what attacks change to images, shape (batch, 1, height, width).
+            network: maps images to logits.
+        """
+        super().__init__()
+        self.front_end, self.network = front_end, network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Compute logits, shape (batch, classes)."""
+        logits: Tensor = self.network(channels_last(self.front_end(inputs)))
         return logits
 
 
 class _Autocast(nn.Module):
-    def __init__(self, model: nn.Module, compute: ComputeParams) -> None:
+    def __init__(self, network: nn.Module, compute: ComputeParams) -> None:
         super().__init__()
-        self.model, self.compute = model, compute
+        self.network, self.compute = network, compute
 
     def forward(self, images: Tensor) -> Tensor:
         with device.autocast(self.compute):
-            logits: Tensor = self.model(channels_last(images))
+            logits: Tensor = self.network(images)
         return logits.float()

@@ -16,7 +16,7 @@ INDEX = "assets.json"
 class Asset:
     """A thing that the report shows: facts, and the files that they mention."""
 
-    kind: Literal["gallery", "sound"]
+    kind: Literal["gallery", "sound", "adversarial"]
     facts: Mapping[str, Any]
     """Facts about the asset, as JSON has them; they mention files by their names."""
     files: Mapping[str, bytes]

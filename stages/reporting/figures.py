@@ -26,7 +26,14 @@ PAPER = "#ffffff"
 COLOURS = {"baseline": FAINT, "hardened": ACCENT}
 DASHES = {"baseline": (0, (4, 2)), "hardened": "solid"}
 
-LABELS = {"worst_linf": "worst case, L∞", "worst_l2": "worst case, L2"}
+LABELS = {
+    "worst_linf": "worst case, L∞",
+    "worst_l2": "worst case, L2",
+    "worst_snr": "worst case",
+    "untargeted": "any wrong class",
+    "noise": "any wrong class, by white noise",
+}
+"""Words for the columns of tables that are no attack's."""
 
 MARK: Any = {"marker": "|", "s": 60, "alpha": 0.45, "linewidths": 0.8}
 """Style of the mark of a clip: faint, since many lie upon each other."""
@@ -80,6 +87,25 @@ def fooling(curves: Mapping[str, pd.DataFrame], eps: float) -> str:
         panel.axvline(eps, color=FAINT, linestyle=":", linewidth=1)
         panel.set(title=labelled(name), xlabel="budget", ylim=(-0.02, 1.02))
     panels[0].set_ylabel("targeted fooling rate")
+    panels[0].legend(frameon=False, fontsize=8, loc="upper left")
+    return _svg(figure)
+
+
+def snr(curves: Mapping[str, pd.DataFrame], budget: float) -> str:
+    """Draw the share of sounds moved over the signal-to-noise ratio as an SVG, one panel each, the models overlaid.
+
+    Args:
+        curves: curves by model, with a column `snr`, in dB, and one for each panel.
+        budget: the ratio that the rates are reported at, in dB.
+    """
+    names = [column for column in next(iter(curves.values())).columns if column != "snr"]
+    figure, panels = _panels(names)
+    for panel, name in zip(panels, names, strict=True):
+        for model, curve in curves.items():
+            panel.plot(curve.snr, curve[name], color=COLOURS[model], linestyle=DASHES[model], label=model)
+        panel.axvline(budget, color=FAINT, linestyle=":", linewidth=1)
+        panel.set(title=labelled(name), xlabel="SNR, dB", xlim=(curve.snr.max(), curve.snr.min()), ylim=(-0.02, 1.02))
+    panels[0].set_ylabel("share of the clips")
     panels[0].legend(frameon=False, fontsize=8, loc="upper left")
     return _svg(figure)
 
@@ -192,10 +218,12 @@ def contact_sheet(
         budgets: budgets, one per column.
         rows: images by attack, with the classes that they are taken for, one per budget, or none.
     """
-    figure = Figure(figsize=(1.9 * (len(budgets) + 1), 3.4 * len(rows)), layout="constrained")
-    axes = figure.subplots(2 * len(rows), len(budgets) + 1, squeeze=False)
+    lines = max(len(rows), 1)
+    figure = Figure(figsize=(1.9 * (len(budgets) + 1), 3.4 * lines), layout="constrained")
+    axes = figure.subplots(2 * lines, len(budgets) + 1, squeeze=False)
     for panel in axes.flat:
         panel.set_axis_off()
+    _draw(axes[0][0], clean, label, cmap=SPECTRUM, vmin=0, vmax=1)
     for number, (attack, examples) in enumerate(rows.items()):
         upper, lower = axes[2 * number], axes[2 * number + 1]
         _draw(upper[0], clean, f"{attack}: {label}", cmap=SPECTRUM, vmin=0, vmax=1)

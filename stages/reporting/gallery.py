@@ -67,8 +67,9 @@ class Gallery:
 
 def of_model(evaluation: Evaluation) -> Gallery:
     """Make the gallery of an evaluated model, from a clip on which most attacks fooled the baseline."""
-    row = typical(evaluation.baseline or evaluation.stores)
-    return build(evaluation.victim, evaluation.attacks, evaluation.inputs, row, evaluation.classes, evaluation.eps)
+    image = evaluation.image
+    row = typical(image.baseline or image.stores, image.inputs)
+    return build(image.victim, image.attacks, image.inputs, row, evaluation.classes, image.budget)
 
 
 def build(
@@ -83,7 +84,7 @@ def build(
 
     Args:
         victim: the model that is shown the images.
-        attacks: the attacks with what they found, at least one.
+        attacks: the attacks on images, with what they found.
         inputs: the clips.
         row: place of the clip among the clips.
         classes: names of the classes.
@@ -93,7 +94,7 @@ def build(
     rows = {
         name: _panels(victim, crafted(victim, each, inputs, row, budgets), classes) for name, each in attacks.items()
     }
-    (clean,) = _panels(victim, inputs.images[row : row + 1].numpy(), classes)
+    (clean,) = _panels(victim, inputs.clean[row : row + 1].numpy(), classes)
     return Gallery(
         clean=clean.image,
         verdict=clean.verdict,
@@ -117,7 +118,7 @@ def crafted(victim: Victim, stored: StoredAttack, inputs: AttackInputs, row: int
     if isinstance(attack, FixedBudget):
         limits = torch.tensor(budgets, device=victim.device).reshape(-1, 1, 1, 1)
         copies = inputs[torch.full((len(budgets),), row)].to(victim.device)
-        found: Images = attack.examples(victim.as_foolbox(), copies, limits, copies.images).examples.cpu().numpy()
+        found: Images = attack.examples(victim.as_foolbox(), copies, limits, copies.clean).examples.cpu().numpy()
         return found.clip(0, 1)
     images = np.repeat(store.clean[row : row + 1], len(budgets), axis=0)
     if not store.success[row]:
@@ -135,12 +136,14 @@ def _panels(victim: Victim, images: Images, classes: tuple[str, ...]) -> list[Pa
     return [Panel(image[0], classes[verdict]) for image, verdict in zip(images, verdicts, strict=True)]
 
 
-def typical(stores: Mapping[str, Adversarial]) -> int:
+def typical(stores: Mapping[str, Adversarial], inputs: AttackInputs) -> int:
     """Find the clip that most attacks fooled, at the median size of such clips, by its place in the stores.
 
     The clip is one that was attacked, if any was.
     """
-    first = next(iter(stores.values()))
-    fooled = np.sum([first.eligible, *(store.success for store in stores.values())], axis=0)
+    successes = [store.success for store in stores.values()]
+    eligible = next((store.eligible for store in stores.values()), inputs.eligible.numpy())
+    fooled = np.sum([eligible, *successes], axis=0)
     rows = np.flatnonzero(fooled == fooled.max())
-    return int(rows[np.argsort(first.size_linf[rows], kind="stable")[len(rows) // 2]])
+    sizes = next((store.sizes["linf"] for store in stores.values()), np.zeros(len(inputs)))
+    return int(rows[np.argsort(sizes[rows], kind="stable")[len(rows) // 2]])

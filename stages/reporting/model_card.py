@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+from stages.attacks.base import AttackParams
 from stages.core.paths import CellPaths
 
 RATES = {
@@ -14,11 +15,17 @@ RATES = {
     "fooling_ceiling": "ceiling",
     "cost_median": "median cost",
     "eps90": "eps90",
+    "snr_median": "median SNR, dB",
 }
 
 
 def text(
-    cell: CellPaths, model: str, facts: Mapping[str, str], metrics: Mapping[str, Any], terms: str, eps: float
+    cell: CellPaths,
+    model: str,
+    facts: Mapping[str, str],
+    metrics: Mapping[str, Any],
+    terms: str,
+    settings: AttackParams,
 ) -> str:
     """Write the text of a model card, in Markdown.
 
@@ -28,7 +35,7 @@ def text(
         facts: metadata of the model's file.
         metrics: metrics that `evaluate` found.
         terms: licence and source of the data.
-        eps: the budget of the fooling rates.
+        settings: the budgets of the fooling rates.
     """
     environment = jinja2.Environment(  # noqa: S701 - it is Markdown: what may hold HTML is escaped below
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -45,5 +52,6 @@ def text(
         failed=[name for name, holds in metrics["checks"].items() if not holds and name != "passed"],
         rates=RATES,
         terms=terms.strip(),
-        eps=eps,
+        eps=settings.eps,
+        snr=settings.snr,
     )

@@ -5,15 +5,17 @@ from stages.evaluation import results
 from stages.evaluation.assessment import Evaluation
 from stages.models import checkpoints
 from stages.reporting import assets, gallery, model_card, model_tables, tables
-from stages.reporting.sounds import sound_assets
+from stages.reporting.sounds import adversarial_assets, sound_assets
 
 
 def write(evaluation: Evaluation) -> None:
     """Write all files that `dvc.yaml` asks of the stage `evaluate`."""
     cell, model, metrics = evaluation.cell.paths, evaluation.model, evaluation.metrics
     shown = gallery.of_model(evaluation)
-    heard = sound_assets(evaluation.sonified, evaluation.classes, evaluation.sample_rate)
-    assets.write(cell.assets(model), [shown.asset(), *heard])
+    rate = evaluation.settings.audio.sample_rate
+    heard = sound_assets(evaluation.sonified, evaluation.classes, rate)
+    played = adversarial_assets(evaluation.sound, evaluation.classes, rate)
+    assets.write(cell.assets(model), [shown.asset(), *played, *heard])
     with files.replacing(cell.plots(model) / "gallery.png") as partial:
         partial.write_bytes(shown.contact_sheet())
     tables.write(cell.plots(model), model_tables.of_model(evaluation))
@@ -27,5 +29,5 @@ def write_card(evaluation: Evaluation) -> None:
     cell, model = evaluation.cell.paths, evaluation.model
     facts, terms = checkpoints.metadata(cell.model(model)), paths.TERMS.read_text(encoding="utf-8")
     with files.replacing(cell.card(model)) as partial:
-        text = model_card.text(cell, model, facts, evaluation.metrics, terms, evaluation.eps)
+        text = model_card.text(cell, model, facts, evaluation.metrics, terms, evaluation.settings.attack)
         partial.write_text(text, encoding="utf-8")

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from stages.audio.channels import CHANNELS
 from stages.core.grid import MODELS
 from stages.evaluation import rates
-from stages.evaluation.checks import SIZES
 from stages.evaluation.results import Metrics
 from stages.reporting import figures, summary
 from stages.reporting.sections import Section
+from stages.stores.perturbations import WORST
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
@@ -39,26 +40,37 @@ def render(
         sections: the sections, at least one.
         drawn: the drawings of each section.
         replays: the transfer between the models, as `transfer_matrix` has it.
-        facts: `dataset`, `eps`, and `attacks`, a list of names.
+        facts: `dataset`, `method`, and the budgets `eps` and `snr`.
     """
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"percent": percent, "cost": format_number, "interval": interval, "plain": "{:.3g}".format}
-    environment.globals |= {"embedded": embedded, "MODELS": MODELS, "labelled": figures.labelled}
+    environment.filters |= {
+        "percent": percent,
+        "cost": format_number,
+        "db": format_decibels,
+        "interval": interval,
+        "plain": "{:.3g}".format,
+    }
+    environment.globals |= {
+        "embedded": embedded,
+        "MODELS": MODELS,
+        "labelled": figures.labelled,
+        "in_sound": in_sound,
+        "in_image": in_image,
+    }
     told = [
-        {"section": section, "verdict": list(verdict(section, float(facts["eps"])))}
+        {"section": section, "verdict": list(verdict(section, float(facts["eps"]), float(facts["snr"])))}
         | {name: inlined(svg) for name, svg in drawings.items()}
         for section, drawings in zip(sections, drawn, strict=True)
     ]
     transfers = [transfer(replays, name) for name in dict.fromkeys(section.representation for section in sections)]
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    rows = [*facts["attacks"], *SIZES]
-    html = template.render(sections=told, transfers=transfers, rows=rows, detailed=DETAILED, **facts)
+    html = template.render(sections=told, transfers=transfers, detailed=DETAILED, channels=CHANNELS, **facts)
     return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", html)
 
 
-def drawings(section: Section, eps: float) -> dict[str, str]:
+def drawings(section: Section, eps: float, snr: float) -> dict[str, str]:
     """Make the section's drawings, as SVG, by name."""
     attacks = [name for name in section.fooling["baseline"].columns if name != "budget"]
     labels = _labels(section)
@@ -67,6 +79,7 @@ def drawings(section: Section, eps: float) -> dict[str, str]:
     cost_of = {model: _median_costs(table, labels) for model, table in section.costs.items()}
     return {
         "fooling": figures.fooling(section.fooling, eps),
+        "snr": figures.snr(section.snr, snr),
         "costs": figures.costs(section.costs, attacks),
         "training": figures.training(section.training),
         "confusion": figures.matrices(confusion, "class", "taken for"),
@@ -103,23 +116,56 @@ def _median_costs(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     return found.replace(float("inf"), float("nan")).unstack().reindex(index=labels, columns=labels)
 
 
-def verdict(section: Section, eps: float) -> Iterator[str]:
-    """Yield three sentences: on the accuracy before and after, the gain within the budget, and the attacker's cost."""
+def verdict(section: Section, eps: float, snr: float) -> Iterator[str]:
+    """Yield sentences: on the accuracy, on what moves the models' sounds, and on what moves their images."""
     before, after = (section.means[model] for model in MODELS)
     yield (
         f"Hardening moved the accuracy on clean clips from {percent(before['clean']['accuracy'])} to "
         f"{percent(after['clean']['accuracy'])}."
     )
-    worst = [means["adaptive"]["worst_linf"] for means in (before, after)]
+    yield from _sound_sentences(section, snr)
+    yield from _image_sentences(section, eps)
+
+
+def _sound_sentences(section: Section, snr: float) -> Iterator[str]:
+    """Yield what an attacker who changes the sound can do, before and after hardening."""
+    means = [section.means[model] for model in MODELS]
+    untargeted = [each["untargeted"]["sound"] for each in means]
+    if all("error_rate" in each for each in untargeted):
+        first, second = (percent(each["error_rate"]) for each in untargeted)
+        yield (
+            f"As sound, into any wrong class: a change {snr:g} dB below the clip moved {first} of the clips that a "
+            f"model gets right before, and moves {second} now{_median_snr(untargeted)}."
+        )
+    worst = [each["adaptive"].get("worst_snr", {}) for each in means]
+    if all("fooling_rate" in each for each in worst):
+        first, second = (percent(each["fooling_rate"]) for each in worst)
+        gain = section.comparison["sound"].get("snr_gain")
+        louder = f"; the median clip needs a change {gain:.1f} dB louder" if gain is not None else ""
+        yield f"As sound, into one class asked for: {first} before, {second} now{louder}."
+
+
+def _median_snr(untargeted: Sequence[Metrics]) -> str:
+    if not all("snr_median" in each for each in untargeted):
+        return ""
+    before, after = (each["snr_median"] for each in untargeted)
+    return f" (half of them at {before:.1f} dB before, at {after:.1f} dB now)"
+
+
+def _image_sentences(section: Section, eps: float) -> Iterator[str]:
+    """Yield what an attacker who changes the image can do, before and after hardening."""
+    worst = [section.means[model]["adaptive"].get("worst_linf", {}) for model in MODELS]
+    if not any(worst):
+        return
     if all("fooling_rate" in each for each in worst):
         first, second = (percent(each["fooling_rate"]) for each in worst)
         yield (
-            f"Of the clips that a model gets right, the best attack on each fooled {first} within a budget of {eps:g} "
-            f"(L∞: no bin of the image changes by more) before, and fools {second} now."
+            f"As images, into one class asked for: the best attack on each clip fooled {first} within a budget of "
+            f"{eps:g} (L∞: no bin of the image changes by more) before, and fools {second} now. "
+            + _cost_sentence(section.comparison["worst_linf"], worst[1])
         )
     else:
         yield "A model got no clip right, so that there is none to be fooled and no fooling rate."
-    yield _cost_sentence(section.comparison["worst_linf"], worst[1])
 
 
 def _cost_sentence(compared: Metrics, after: Metrics) -> str:
@@ -150,31 +196,78 @@ def _mean_rate(rows: pd.DataFrame, source: str, model: str) -> Metrics:
     return summary.mean(folds) if folds else {}
 
 
-def markdown(sections: Sequence[Section], eps: float) -> str:
+def markdown(sections: Sequence[Section], eps: float, snr: float) -> str:
     """Write the tables of the report in Markdown, for a README."""
-    return "\n".join(line for section in sections for line in _table(section, eps))
+    return "\n".join(line for section in sections for line in _tables(section, eps, snr))
 
 
-def _table(section: Section, eps: float) -> Iterator[str]:
+def _tables(section: Section, eps: float, snr: float) -> Iterator[str]:
     before, after = (section.means[model] for model in MODELS)
     accuracy = _arrow(interval(means["clean"], "accuracy") for means in (before, after))
     yield f"{section.name}, fold {', '.join(map(str, section.folds))}, {before['clean']['clips']:g} clips, baseline →"
     yield f"hardened: clean accuracy {accuracy};"
-    error = _arrow(interval(means["untargeted"], "error_rate") for means in (before, after))
-    yield f"moved into any wrong class within {eps:g}: {error}.\n"
-    yield f"| | targeted fooling rate within {eps:g} | at any size | median cost | eps90 | queries a clip |"
+    told = {"image": f"within {eps:g}", "sound": f"within {snr:g} dB"}
+    for domain, budget in told.items():
+        error = _arrow(interval(means["untargeted"][domain], "error_rate") for means in (before, after))
+        yield f"moved into any wrong class, as {domain} {budget}: {error};"
+    medians = _arrow(format_decibels(means["untargeted"]["sound"].get("snr_median")) for means in (before, after))
+    yield f"SNR at which half the sounds leave their class: {medians}.\n"
+    yield from _sound_table(before["adaptive"], after["adaptive"], snr)
+    yield from _image_table(before["adaptive"], after["adaptive"], eps)
+
+
+def _sound_table(before: Metrics, after: Metrics, snr: float) -> Iterator[str]:
+    names = in_sound(before)
+    if not names:
+        return
+    titles = (f"targeted fooling rate within {snr:g} dB", "at any size", "median SNR", "SNR for 90 %", "queries a clip")
+    yield f"| sound | {' | '.join(titles)} |"
     yield "|---|---|---|---|---|---|"
-    for attack in before["adaptive"]:
-        pair = [means["adaptive"][attack] for means in (before, after)]
+    for attack in names:
+        pair = (before[attack], after[attack])
+        cells = [
+            _arrow(interval(each, "fooling_rate") for each in pair),
+            _arrow(percent(each.get("fooling_ceiling")) for each in pair),
+            *(_arrow(format_decibels(each.get(name)) for each in pair) for name in rates.SNRS),
+            _arrow(whole(each.get("queries")) for each in pair),
+        ]
+        yield f"| `{attack}`{_doubt(pair)} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _image_table(before: Metrics, after: Metrics, eps: float) -> Iterator[str]:
+    names = in_image(before)
+    if not names:
+        return
+    yield f"| image | targeted fooling rate within {eps:g} | at any size | median cost | eps90 | queries a clip |"
+    yield "|---|---|---|---|---|---|"
+    for attack in names:
+        pair = (before[attack], after[attack])
         cells = [
             _arrow(interval(each, "fooling_rate") for each in pair),
             _arrow(percent(each.get("fooling_ceiling")) for each in pair),
             *(_arrow(format_number(each.get(name)) for each in pair) for name in rates.COST_QUANTILES),
             _arrow(whole(each.get("queries")) for each in pair),
         ]
-        doubt = " (tuning did not converge)" if any(each.get("converged", 1) < 1 for each in pair) else ""
-        yield f"| `{attack}`{doubt} | {' | '.join(cells)} |"
+        yield f"| `{attack}`{_doubt(pair)} | {' | '.join(cells)} |"
     yield ""
+
+
+def _doubt(pair: Iterable[Metrics]) -> str:
+    return " (tuning did not converge)" if any(each.get("converged", 1) < 1 for each in pair) else ""
+
+
+def in_sound(adaptive: Metrics) -> list[str]:
+    """List the attacks on sound, and their worst case, that there are metrics of."""
+    attacks = [name for name in adaptive if name.startswith("sound_")]
+    return [*attacks, "worst_snr"] if attacks else []
+
+
+def in_image(adaptive: Metrics) -> list[str]:
+    """List the attacks on images, and their worst cases, that there are metrics of."""
+    others = {*in_sound(adaptive), *WORST}
+    worst = [name for name in WORST if name != "worst_snr" and name in adaptive]
+    return [name for name in adaptive if name not in others] + worst
 
 
 def _arrow(cells: Iterable[str]) -> str:
@@ -189,6 +282,11 @@ def percent(value: float | None) -> str:
 def format_number(value: float | None) -> str:
     """Write a cost as text, a dash for none."""
     return NOTHING if value is None else f"{value:.4f}"
+
+
+def format_decibels(value: float | None) -> str:
+    """Write a ratio in dB as text, a dash for none."""
+    return NOTHING if value is None else f"{value:.1f} dB"
 
 
 def whole(value: float | None) -> str:

@@ -31,7 +31,7 @@ class Context:
     method: str
     """Method of hardening."""
     eps: float
-    attacks: Sequence[str]
+    snr: float
 
 
 def write(sections: Sequence[Section], replays: pd.DataFrame, model: str, context: Context) -> None:
@@ -47,10 +47,10 @@ def write(sections: Sequence[Section], replays: pd.DataFrame, model: str, contex
     results.write(paths.COMPARISON, tree(sections, lambda section: section.comparison))
     curves = {name: average([each.fooling[name] for each in sections]) for name in MODELS}
     tables.write(paths.CURVES, {"fooling": tables.overlaid(curves), "transfer": replays})
-    drawn = [page.drawings(section, context.eps) for section in sections]
+    drawn = [page.drawings(section, context.eps, context.snr) for section in sections]
     write_figures(sections, drawn)
     html = page.render(sections, drawn, replays, vars(context))
-    for path, text in ((paths.REPORT, html), (paths.TABLE, page.markdown(sections, context.eps))):
+    for path, text in ((paths.REPORT, html), (paths.TABLE, page.markdown(sections, context.eps, context.snr))):
         with files.replacing(path) as partial:
             partial.write_text(text, encoding="utf-8")
     log(f"{paths.REPORT}: {len(html.encode()) / 1e6:.1f} MB")

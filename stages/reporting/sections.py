@@ -12,8 +12,8 @@ from stages.core.errors import InputError
 from stages.core.grid import MODELS, GridParams
 from stages.core.paths import CellPaths
 from stages.evaluation import results
-from stages.evaluation.checks import RULES
 from stages.evaluation.results import Metrics
+from stages.evaluation.rules import RULES
 from stages.reporting import assets, summary, tables
 from stages.reporting.assets import Asset
 
@@ -33,6 +33,8 @@ class Section:
     comparison: Metrics
     fooling: Mapping[str, pd.DataFrame]
     costs: Mapping[str, pd.DataFrame]
+    snr: Mapping[str, pd.DataFrame]
+    """Share of the sounds moved over the signal-to-noise ratio, by model."""
     confusion: Mapping[str, pd.DataFrame]
     training: Mapping[str, pd.DataFrame]
     """Training histories of the first fold, by model."""
@@ -83,13 +85,15 @@ def _read(cells: Sequence[CellPaths]) -> Section:
     """Read the results of the cells of one representation and architecture, one per fold."""
     first = cells[0]
     metrics = {model: [results.read(cell.metrics_copy(model)) for cell in cells] for model in MODELS}
+    snrs = {model: pd.concat([_table(cell, model, "snrs") for cell in cells]) for model in MODELS}
     return Section(
         representation=first.representation,
         architecture=first.architecture,
         folds=[cell.fold for cell in cells],
         metrics=metrics,
-        comparison=summary.compare(metrics["baseline"], metrics["hardened"]),
+        comparison=summary.compare(metrics["baseline"], metrics["hardened"]) | {"sound": summary.sound_gains(snrs)},
         fooling={model: average([_table(cell, model, "fooling") for cell in cells]) for model in MODELS},
+        snr={model: average([_table(cell, model, "snr") for cell in cells]) for model in MODELS},
         costs={model: pd.concat([_table(cell, model, "costs") for cell in cells]) for model in MODELS},
         confusion={model: pd.concat([_table(cell, model, "confusion") for cell in cells]) for model in MODELS},
         training={model: read_table(first.history(model), first.writer(model)) for model in MODELS},

@@ -1,13 +1,18 @@
 """Means of metrics over folds, and what hardening changed."""
 
-from collections.abc import Callable, Sequence
-from math import exp, log
+from collections.abc import Callable, Mapping, Sequence
+from math import exp, inf, log
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from stages.core.arrays import Floats
 from stages.evaluation import rates
 from stages.evaluation.results import Metrics
 
 DROPS = {"fooling_drop": "fooling_rate"}
+GAINS = {"snr_gain": "worst_snr", "snr_gain_untargeted": "untargeted"}
 RATIOS = {"cost_ratio": "cost_median", "eps90_ratio": "eps90"}
 
 
@@ -23,7 +28,8 @@ def mean(folds: Sequence[Metrics]) -> Metrics:
         values = [each[key] for each in folds]
         if len(set(values)) > 1:
             low, high = rates.over_folds(values)
-            found |= {f"{key}_low": max(low, 0.0), f"{key}_high": min(high, 1.0)}
+            least, most = (-inf, inf) if key in rates.SNRS else (0.0, 1.0)
+            found |= {f"{key}_low": max(low, least), f"{key}_high": min(high, most)}
     return found
 
 
@@ -53,6 +59,33 @@ def compare(baseline: Sequence[Metrics], hardened: Sequence[Metrics]) -> Metrics
             logs = _over_folds(name, key, attacked, _log_ratio)
             found[attack] |= {name: exp(value) for name, value in logs.items()}
     return found
+
+
+def sound_gains(snrs: Mapping[str, pd.DataFrame]) -> Metrics:
+    """Compute by how many dB louder attacks on the sound must be after hardening, for the median clip.
+
+    Only clips count that both models get right. A clip that an attack fails on counts as infinitely dear.
+
+    Args:
+        snrs: by model, the signal-to-noise ratio with which each clip is fooled, in dB, a column an attack; empty where
+            it fails.
+    """
+    both = snrs["baseline"].merge(snrs["hardened"], on="clip", suffixes=("_before", "_after"))
+    found: Metrics = {}
+    for name, column in GAINS.items():
+        if len(both) and f"{column}_before" in both:
+            found |= _gain(name, both[f"{column}_before"].to_numpy(), both[f"{column}_after"].to_numpy())
+    return found
+
+
+def _gain(name: str, before: Floats, after: Floats) -> Metrics:
+    """Find the median of the differences of pairs, and its interval; what is infinite is left out."""
+    neither = np.isnan(before) & np.isnan(after)
+    pairs = np.nan_to_num(before, nan=-inf), np.nan_to_num(after, nan=-inf)
+    gains = np.subtract(*pairs, out=np.zeros(len(before)), where=~neither)
+    low, high = rates.bootstrap(gains, 0.5, seed=0)
+    values = {name: rates.quantile(gains, 0.5), f"{name}_low": low, f"{name}_high": high}
+    return {key: value for key, value in values.items() if np.isfinite(value)}
 
 
 def _over_folds(

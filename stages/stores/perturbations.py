@@ -1,46 +1,66 @@
-"""The size of a perturbation, in three norms: the one place where it is measured."""
+"""The norms that perturbations are measured in, and the size of a perturbation of an image."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from stages.core.arrays import Images
+from stages.core.arrays import Floats, Images
 
-Norm = Literal["linf", "l2", "l1"]
+ImageNorm = Literal["linf", "l2", "l1"]
+"""The p-mean of abs(delta) over the bins of an image: a fraction of the dynamic range."""
+
+SoundNorm = Literal["snr", "peak", "masking"]
+"""The size of a perturbation of a sound, as a ratio of amplitudes.
+
+`snr`: RMS of the perturbation over that of the clip, the whole of it; -20 log10 of it is the signal-to-noise ratio.
+`peak`: largest sample over the largest of the clip; 20 log10 of it is the dB_x of Carlini and Wagner (2018).
+`masking`: by how much the perturbation rises above what the clip masks, at its loudest (`Masking.excess`).
+"""
+
+Norm = ImageNorm | SoundNorm
+
+NORMS: dict[str, tuple[Norm, ...]] = {"image": ("linf", "l2", "l1"), "sound": ("snr", "peak", "masking")}
+"""The norms that a perturbation in each domain is measured in."""
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """The p-means of abs(delta) over the bins of each clip, shape (N,): fractions of the dynamic range."""
-
-    linf: Images
-    l2: Images
-    l1: Images
+WORST: dict[str, Norm] = {"worst_linf": "linf", "worst_l2": "l2", "worst_snr": "snr"}
+"""The worst cases over all attacks of a domain, and the norm that each of them is measured in."""
 
 
-def sizes(clean: Images, adversarial: Images) -> Sizes:
-    """Measure the perturbations between two sets of images, shape (N, 1, height, width).
+def size(clean: Images, adversarial: Images, norm: Norm) -> Floats:
+    """Measure the perturbations of images, shape (N, 1, height, width), in one norm of images.
+
+    Returns:
+        the sizes, shape (N,), float32.
 
     Example:
         >>> clean = np.zeros((1, 1, 2, 2), np.float32)
         >>> adversarial = np.array([[[[0.5, 0.0], [0.0, 0.0]]]], np.float32)
-        >>> sizes(clean, adversarial)
-        Sizes(linf=array([0.5], dtype=float32), l2=array([0.25], dtype=float32), l1=array([0.125], dtype=float32))
+        >>> [size(clean, adversarial, norm).tolist() for norm in ("linf", "l2", "l1")]
+        [[0.5], [0.25], [0.125]]
     """
-    linf, l2, l1 = (size(clean, adversarial, norm) for norm in ("linf", "l2", "l1"))
-    return Sizes(linf, l2, l1)
-
-
-def size(clean: Images, adversarial: Images, norm: Norm) -> Images:
-    """Measure the perturbations in one norm, shape (N,), float32."""
     delta = np.abs(adversarial.astype(np.float64) - clean).reshape(len(clean), -1)
     match norm:
         case "linf":
             means = delta.max(1)
         case "l2":
             means = np.sqrt((delta**2).mean(1))
-        case "l1":
+        case _:
             means = delta.mean(1)
-    rounded: Images = means.astype(np.float32)
+    rounded: Floats = means.astype(np.float32)
     return rounded
+
+
+def decibels(ratios: Any) -> Any:
+    """Tell ratios of amplitudes, larger than 0, as signal-to-noise ratios, in dB."""
+    return -20 * np.log10(ratios)
+
+
+def ratio(decibels: float) -> float:
+    """Find the ratio of amplitudes that is so many dB below the clip.
+
+    Example:
+        >>> ratio(20.0)
+        0.1
+    """
+    return float(10 ** (-decibels / 20))

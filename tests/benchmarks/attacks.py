@@ -66,13 +66,13 @@ def compare_descents(cell: Cell, victim: Victim, inputs: AttackInputs, eps: floa
     shown, budget = victim.as_foolbox(), torch.full((len(inputs), 1, 1, 1), eps)
 
     def with_foolbox() -> Tensor:
-        images, targets = inputs.images.to(model.device), inputs.targets.to(model.device)
+        images, targets = inputs.clean.to(model.device), inputs.targets.to(model.device)
         examples = theirs(model, images, foolbox.TargetedMisclassification(targets), epsilons=eps)[1]
         return victim.predict(examples).cpu() == inputs.targets
 
     def with_ours() -> Tensor:
         there = inputs.to(victim.device)
-        tried = bim.examples(shown, there, budget.to(victim.device), there.images)
+        tried = bim.examples(shown, there, budget.to(victim.device), there.clean)
         return victim.predict(tried.examples).cpu() == inputs.targets
 
     rounds = [(timed(with_foolbox), timed(with_ours)) for _ in range(ROUNDS)]
@@ -94,7 +94,7 @@ def compare_costs(cell: Cell, victim: Victim, inputs: AttackInputs, settings: At
     epsilons = np.geomspace(settings.search.start, 1, budgets).tolist()
 
     def with_foolbox() -> Tensor:
-        images, targets = inputs.images.to(model.device), inputs.targets.to(model.device)
+        images, targets = inputs.clean.to(model.device), inputs.targets.to(model.device)
         fooled = theirs(model, images, foolbox.TargetedMisclassification(targets), epsilons=epsilons)[2].cpu()
         return torch.where(fooled, torch.tensor(epsilons)[:, None], torch.inf).amin(0)
 

@@ -8,20 +8,27 @@ from abc import ABC, abstractmethod
 from typing import Annotated, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from torch import Tensor
 
-from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.domains import DomainName
+from stages.attacks.base.inputs import AttackInputs, StartingPoints
 from stages.attacks.base.results import AttackResult
 from stages.core import params, plugins
 from stages.core.errors import InputError
 from stages.core.params import Count, Name, Number, Parameters
 from stages.models.victim import Victim
-from stages.stores import perturbations
 from stages.stores.perturbations import Norm
 
 Access = Literal["white_box", "black_box"]
 """The attacker's view of the model: its gradients (white box), or only its decisions (black box)."""
+
+
+SENSELESS = {
+    "sound_jsma": "JSMA changes a few inputs as far as they go, and a few of 100,000 samples are a click",
+    "sound_ead": "EAD changes few inputs, for the L1 norm's sake, and few of 100,000 samples are clicks",
+}
+"""Attacks on images that have no counterpart on sounds, and why."""
 
 
 class SearchParams(Parameters):
@@ -45,16 +52,29 @@ class AttackParams(Parameters):
     """The parameters that all attacks share."""
 
     eps: Annotated[Number, Field(gt=0, le=1)]
+    snr: Annotated[Number, Field(ge=0, le=120)]
+    expectation: list[Name]
     fooling_rate: Annotated[Number, Field(gt=0, le=1)]
     tuning_clips: Annotated[Count, Field(ge=1)]
     max_levels: Annotated[Count, Field(ge=0, le=10)]
     search: SearchParams
 
+    @property
+    def budgets(self) -> dict[str, float]:
+        """The budgets that rates are told for, which a store records."""
+        return {"eps": self.eps, "snr": self.snr}
+
+
+def _of_images(name: str) -> str:
+    if name.startswith("sound_"):
+        raise ValueError("must name an attack on images, of which the adversarial training set is made")
+    return name
+
 
 class CraftParams(Parameters):
     """The attack that crafts the adversarial training set, its fooling rate and its search."""
 
-    attack: Name
+    attack: Annotated[Name, AfterValidator(_of_images)]
     fooling_rate: Annotated[Number, Field(gt=0, le=1)]
     search: SearchParams
 
@@ -62,6 +82,8 @@ class CraftParams(Parameters):
 class Attack(Parameters, ABC):
     """An attack with its parameters."""
 
+    domain: ClassVar[DomainName] = "image"
+    """What the attack changes."""
     norm: ClassVar[Norm]
     """The norm that the attack minimises or is bounded in."""
     access: ClassVar[Access]
@@ -90,11 +112,31 @@ class Attack(Parameters, ABC):
         """The facts that a store records about the attack that made it."""
         return {
             "parameters": self.model_dump_json(),
-            "norm": self.norm,
+            "norm": self.priced_in,
+            "bounded_in": self.norm,
             "access": self.access,
             "iterations": self.iterations,
             "paper": self.paper,
         }
+
+    @property
+    def priced_in(self) -> Norm:
+        """The norm that costs are told in: the attack's own, but of every sound its amplitude ratio."""
+        return "snr" if self.domain == "sound" else self.norm
+
+    def first_budget(self, settings: AttackParams) -> float:
+        """Find the budget that is tried first on test clips, in the attack's norm: the one that rates are told for."""
+        return settings.eps
+
+    def starting_points(self, victim: Victim, clips: Tensor, labels: Tensor) -> StartingPoints:
+        """Find where the attack begins, if it `needs_starting_points`.
+
+        Args:
+            victim: the model that is to be fooled.
+            clips: training clips that the model gets right, as attacks see them.
+            labels: their classes.
+        """
+        return StartingPoints(clips, labels)
 
     @abstractmethod
     def search(
@@ -127,18 +169,32 @@ class Attack(Parameters, ABC):
         Args:
             victim: the model.
             inputs: N clips.
-            examples: one example per clip, on the CPU, in the shape of the images.
+            examples: one example per clip, on the CPU, in the shape of the clips, as a store can hold them.
 
         Returns:
             sizes in the attack's norm, shape (N,); infinity for the examples that fail.
         """
-        fooled = victim.predict(examples).cpu() == inputs.targets
-        sizes = perturbations.size(inputs.images.numpy(), examples.numpy(), self.norm)
-        return torch.where(fooled, torch.from_numpy(sizes), torch.inf)
+        domain = inputs.domain
+        sizes = domain.size(domain.stored(inputs.clean), domain.stored(examples), self.norm)
+        return torch.where(self.reached(victim, inputs, examples), torch.from_numpy(sizes), torch.inf)
+
+    def reached(self, victim: Victim, inputs: AttackInputs, examples: Tensor) -> Tensor:
+        """Tell which examples the model takes for their targets, by its float32 verdict: shape (N,), on the CPU."""
+        return victim.takes(examples, inputs.targets)
 
 
 def _times(value: float, factor: float) -> float:
     return max(value + 1, round(value * factor)) if isinstance(value, int) else value * factor
+
+
+def require_sense(name: str) -> None:
+    """Refuse attacks by names that one might expect.
+
+    Raises:
+        InputError: the name is of an attack on images that makes no sense on sounds; the message says why.
+    """
+    if name in SENSELESS:
+        raise InputError(f"there is no {name}: {SENSELESS[name]}; use sound_ddn, sound_pgd or sound_linf")
 
 
 def load(name: str) -> Attack:
@@ -151,7 +207,17 @@ def load(name: str) -> Attack:
         >>> load("bim").norm
         'linf'
     """
+    require_sense(name)
     return params.read(f"attacks.{name}", plugins.find("stages.attacks", name, Attack))
+
+
+def domain_of(name: str) -> DomainName:
+    """Tell what the attack `name` changes.
+
+    Raises:
+        InputError: unknown name.
+    """
+    return plugins.find("stages.attacks", name, Attack).domain
 
 
 def restore(name: str, parameters: str) -> Attack:

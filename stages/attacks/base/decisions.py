@@ -29,7 +29,7 @@ class Oracle:
 
     def nearest(self, images: Tensor, rows: Tensor, halvings: int) -> Tensor:
         """Find the points nearest to the clips that still fool, by bisection along the lines to images that fool."""
-        clean = self.inputs.images[rows]
+        clean = self.inputs.clean[rows]
 
         def fools(share: Tensor, chosen: Tensor) -> Tensor:
             return self(between(clean[chosen], images[chosen], share.to(images.device)), rows[chosen])

@@ -1,6 +1,7 @@
 """Attacks that are given a budget; the smallest that suffices is found by bisection, clip by clip."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import foolbox
 import torch
@@ -12,15 +13,12 @@ from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.results import AttackResult, Candidates
 from stages.models.victim import Victim
 
-ROUNDING = 1e-7
-"""Margin for float32 rounding: a perturbation of exactly the budget may measure this much larger.
-
-Each perturbation is made for a budget that is this much smaller.
-"""
-
 
 class FixedBudget(Attack, ABC):
     """An attack that is given a budget."""
+
+    largest_budget: ClassVar[float] = 1.0
+    """Budget beyond which the search gives a clip up: the whole range of an image, or a change as loud as the clip."""
 
     @abstractmethod
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
@@ -29,9 +27,9 @@ class FixedBudget(Attack, ABC):
         Args:
             model: the victim, in the precision of attacks.
             inputs: a batch of clips, on the device.
-            budget: largest size in the attack's norm, shape (batch, 1, 1, 1).
+            budget: largest size, as the attack's norm measures what attacks see, shape (batch, 1, 1, 1).
             start: the cheapest example so far, or the end of the last try if it failed, or the clean clip, in the shape
-                of the images; an attack may go on from there.
+                of the clips; an attack may go on from there.
         """
 
     def search(
@@ -57,10 +55,10 @@ class FixedBudget(Attack, ABC):
         """Continue the search from the examples found before; the other arguments are those of `search`."""
         attempts = _Attempts(self, found, victim, inputs)
         thorough = stop_at_success_rate == 1
-        while len(rows := _open_rows(attempts.bracket, search)) and (
+        while len(rows := _open_rows(attempts.bracket, search, self.largest_budget)) and (
             thorough or found.fooled.float().mean() < stop_at_success_rate
         ):
-            attempts.make(rows, _next_budget(attempts.bracket, rows, search))
+            attempts.make(rows, _next_budget(attempts.bracket, rows, search, self.largest_budget))
         if thorough and len(rows := _just_missed(found.cost, search)):
             attempts.make(rows, torch.full_like(found.cost[rows], search.start))
 
@@ -84,9 +82,10 @@ class _Attempts:
 
     def _make(self, rows: Tensor, budget: Tensor) -> None:
         inputs, device = self.inputs[rows], self.victim.device
-        limits = (budget - ROUNDING).clamp(min=0).to(device).reshape(-1, 1, 1, 1)
-        tried = self.attack.examples(self.model, inputs.to(device), limits, self.ends[rows].to(device))
-        examples = tried.examples.detach().cpu().clamp(0, 1)
+        there, domain = inputs.to(device), inputs.domain
+        limits = domain.radius(there.clean, budget, self.attack.norm)
+        tried = self.attack.examples(self.model, there, limits, self.ends[rows].to(device))
+        examples = domain.settled(tried.examples.detach().cpu())
         cost = self.attack.verified_distances(self.victim, inputs, examples)
         self.found.keep_better(rows, examples, torch.where(cost <= budget, cost, torch.inf))
         self.found.queries[rows] += tried.queries + 1
@@ -94,9 +93,9 @@ class _Attempts:
         self.ends[rows] = torch.where(fooled, self.found.adversarial[rows], examples)
 
 
-def _next_budget(bracket: Bracket, rows: Tensor, search: SearchParams) -> Tensor:
+def _next_budget(bracket: Bracket, rows: Tensor, search: SearchParams, largest: float) -> Tensor:
     fails, fools = bracket.fails[rows], bracket.fools[rows]
-    grown = torch.where(fails == 0, search.start, fails * search.factor).clamp(max=1.0)
+    grown = torch.where(fails == 0, search.start, fails * search.factor).clamp(max=largest)
     shrunk = torch.where(fools > search.start, search.start, fools / search.factor).clamp(min=search.smallest)
     halfway = (fools * fails).sqrt()
     return torch.where(fools.isinf(), grown, torch.where(fails == 0, shrunk, halfway))
@@ -106,10 +105,10 @@ def _just_missed(cost: Tensor, search: SearchParams) -> Tensor:
     return torch.nonzero((cost > search.start) & (cost <= search.start * (1 + search.tolerance))).flatten()
 
 
-def _open_rows(bracket: Bracket, search: SearchParams) -> Tensor:
+def _open_rows(bracket: Bracket, search: SearchParams, largest: float) -> Tensor:
     fails, fools = bracket.fails, bracket.fools
     bracketed = (fails > 0) & fools.isfinite()
-    hopeless = fools.isinf() & (fails >= 1)
+    hopeless = fools.isinf() & (fails >= largest)
     cheapest = fools <= search.smallest
     closed = hopeless | cheapest | (bracketed & (fools <= fails * (1 + search.tolerance)))
     return torch.nonzero(~closed).flatten()

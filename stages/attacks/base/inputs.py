@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stages.attacks.base.domains import IMAGE, Domain
 from stages.attacks.base.targets import draw_targets
 from stages.core import seeding
 from stages.core.arrays import Integers, Strings
@@ -17,10 +18,12 @@ from stages.stores.features import Features
 class AttackInputs:
     """N clips as an attack on a model is given them, with their targets and their randomness."""
 
+    domain: Domain
+    """What the attack changes."""
     clips: Strings
     """Names of the clips, shape (N,)."""
-    images: Tensor
-    """Images of the clips, shape (N, 1, height, width), in [0, 1]."""
+    clean: Tensor
+    """The clips in [0, 1]: images, shape (N, 1, height, width), or sounds, shape (N, 1, 1, samples)."""
     labels: Tensor
     """Classes of the clips, shape (N,)."""
     targets: Tensor
@@ -30,19 +33,20 @@ class AttackInputs:
     seeds: Tensor
     """Seeds of each clip's own randomness, shape (N,), on the CPU."""
     starts: Tensor
-    """Images of the target class, where some attacks begin, or the clip itself if there is none; shaped as `images`."""
+    """Clips of the target class, where some attacks begin, or the clip itself if there is none; shaped as `clean`."""
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.clean)
 
     def __getitem__(self, rows: Tensor) -> "AttackInputs":
         """Pick some clips by their positions or by a mask, given on the CPU."""
-        names = ("images", "labels", "targets", "eligible", "seeds", "starts")
-        return AttackInputs(clips=self.clips[rows.numpy()], **{name: getattr(self, name)[rows] for name in names})
+        names = ("clean", "labels", "targets", "eligible", "seeds", "starts")
+        picked = {name: getattr(self, name)[rows] for name in names}
+        return AttackInputs(domain=self.domain, clips=self.clips[rows.numpy()], **picked)
 
     def to(self, device: torch.device) -> "AttackInputs":
         """Move the clips to a device."""
-        moved = {name: getattr(self, name).to(device) for name in ("images", "labels", "targets", "starts")}
+        moved = {name: getattr(self, name).to(device) for name in ("clean", "labels", "targets", "starts")}
         return replace(self, **moved)
 
     def subsample(self, most: int) -> "AttackInputs":
@@ -55,8 +59,8 @@ class AttackInputs:
         return self[torch.nonzero(self.eligible).flatten()]
 
     def starting_from(self, points: "StartingPoints") -> "AttackInputs":
-        """Let the attack begin from the nearest point of each target class."""
-        return replace(self, starts=points.nearest(self.images, self.targets))
+        """Let the attack begin from the points that there are for these clips."""
+        return replace(self, starts=points.starts(self.clean, self.targets))
 
     def generators(self) -> list[torch.Generator]:
         """Make a generator on the CPU for each clip, so that neither batch nor order changes what a clip draws."""
@@ -65,27 +69,29 @@ class AttackInputs:
 
 @dataclass(frozen=True)
 class StartingPoints:
-    """Images that the model puts in their class, for attacks that begin from an image of the target class."""
+    """Clips that the model puts in their class, for attacks that begin from a clip of the target class."""
 
-    images: Tensor
-    """Images that the model predicts right, shape (M, 1, height, width)."""
+    clips: Tensor
+    """Clips that the model predicts right, as attacks see them, shape (M, ...)."""
     labels: Tensor
-    """Classes of the images, shape (M,)."""
+    """Classes of the clips, shape (M,)."""
 
-    def nearest(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Find for each image the nearest of its target class, in L2, or itself if there is none; shape as given."""
-        found = images.clone()
-        for row, (image, target) in enumerate(zip(images, targets, strict=True)):
-            candidates = self.images[self.labels == target]
+    def starts(self, clean: Tensor, targets: Tensor) -> Tensor:
+        """Find for each clip the nearest of its target class, in L2, or itself if there is none; shape as given."""
+        found = clean.clone()
+        for row, (clip, target) in enumerate(zip(clean, targets, strict=True)):
+            candidates = self.clips[self.labels == target]
             if len(candidates):
-                found[row] = candidates[(candidates - image).flatten(1).norm(dim=1).argmin()]
+                found[row] = candidates[(candidates - clip).flatten(1).norm(dim=1).argmin()]
         return found
 
 
 NO_STARTING_POINTS = StartingPoints(torch.zeros(0), torch.zeros(0, dtype=torch.int64))
 
 
-def attack_inputs(victim: Victim, features: Features, positions: Integers, seed: int) -> AttackInputs:
+def attack_inputs(
+    victim: Victim, features: Features, positions: Integers, seed: int, domain: Domain = IMAGE
+) -> AttackInputs:
     """Prepare the clips at some positions of the feature store for an attack.
 
     Args:
@@ -93,18 +99,19 @@ def attack_inputs(victim: Victim, features: Features, positions: Integers, seed:
         features: the feature store, of N clips in all.
         positions: positions of the clips wanted.
         seed: the run's seed; it draws the targets and each clip's own seed.
+        domain: what the attack changes, and the victim takes.
     """
     clips, labels = features.clips[positions], features.labels[positions]
     targets = draw_targets(seed, clips, labels, len(features.classes))
     seeds = [seeding.generator(seed, "attack", clip).integers(2**62) for clip in clips]
-    images = torch.from_numpy(features.features[positions])
-    predicted = victim.predict(images).cpu()
+    clean = domain.clips(features, positions)
     return AttackInputs(
+        domain=domain,
         clips=clips,
-        images=images,
+        clean=clean,
         labels=torch.from_numpy(labels),
         targets=torch.from_numpy(targets),
-        eligible=predicted == torch.from_numpy(labels),
+        eligible=victim.predict(clean).cpu() == torch.from_numpy(labels),
         seeds=torch.tensor(seeds, dtype=torch.int64),
-        starts=images,
+        starts=clean,
     )

@@ -2,19 +2,17 @@
 
 from abc import ABC
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Protocol
+from typing import Annotated, ClassVar
 
 import foolbox
 import torch
 from foolbox import PyTorchModel
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from stages.attacks.base import Access, SearchParams
 from stages.attacks.base.fixed_budget import FixedBudget
-from stages.attacks.base.gradients import logit_margin
+from stages.attacks.base.goals import AwayFrom, Goal, Towards
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.results import AttackResult, Candidates
 from stages.core.params import Count, Number
@@ -26,46 +24,6 @@ STOP_MARGIN = 0.1
 
 NEVER = float("inf")
 """A margin at which no clip stops before the last step."""
-
-
-class Goal(Protocol):
-    """The goal of a descent; `rows` are the positions of clips in the batch."""
-
-    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Compute the loss that the descent lowers, summed over the clips."""
-
-    def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Compute how far each clip is beyond the boundary, in logits, shape (rows,); positive where it is reached."""
-
-
-@dataclass(frozen=True)
-class Towards:
-    """The goal that the clips are taken for their targets, shape (batch,)."""
-
-    targets: Tensor
-
-    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Sum the cross-entropy of the targets."""
-        return functional.cross_entropy(logits, self.targets[rows], reduction="sum")
-
-    def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Compute the lead of the target's logit over the best other one."""
-        return logit_margin(logits, self.targets[rows])
-
-
-@dataclass(frozen=True)
-class AwayFrom:
-    """The goal that the clips are taken for any class but their labels, shape (batch,)."""
-
-    labels: Tensor
-
-    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Sum the negative cross-entropy of the labels."""
-        return -functional.cross_entropy(logits, self.labels[rows], reduction="sum")
-
-    def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Compute by how much the best other logit surpasses the label's."""
-        return -logit_margin(logits, self.labels[rows])
 
 
 class LinfDescent:
@@ -134,7 +92,7 @@ Start = Callable[[AttackInputs, Tensor], Tensor]
 
 def from_clip(inputs: AttackInputs, _budget: Tensor) -> Tensor:
     """Begin at the clips themselves."""
-    return inputs.images
+    return inputs.clean
 
 
 def from_noise(inputs: AttackInputs, budget: Tensor) -> Tensor:
@@ -177,8 +135,8 @@ def verdicts(
     model, predicted = victim.as_foolbox(), [torch.zeros(0, dtype=torch.int64)]
     for rows in torch.arange(len(inputs)).split(victim.compute.batch_size):
         batch = inputs[rows].to(victim.device)
-        budget = batch.images.new_full((len(rows), 1, 1, 1), eps)
-        found = descent.run(model, batch.images, goal(batch), budget, start(batch, budget))
+        budget = batch.clean.new_full((len(rows), 1, 1, 1), eps)
+        found = descent.run(model, batch.clean, goal(batch), budget, start(batch, budget))
         predicted.append(victim.predict(found.examples).cpu())
     return torch.cat(predicted)
 
@@ -190,8 +148,8 @@ def project(images: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
 
 def random_points(inputs: AttackInputs, budget: Tensor, generators: list[torch.Generator]) -> Tensor:
     """Draw a uniform point of each clip's ball from the clip's own generator; it may lie outside [0, 1]."""
-    corners = [torch.rand(inputs.images.shape[1:], generator=generator) * 2 - 1 for generator in generators]
-    return inputs.images + budget * torch.stack(corners).to(inputs.images)
+    corners = [torch.rand(inputs.clean.shape[1:], generator=generator) * 2 - 1 for generator in generators]
+    return inputs.clean + budget * torch.stack(corners).to(inputs.clean)
 
 
 def _l1(gradient: Tensor) -> Tensor:
@@ -213,7 +171,7 @@ class OneStep(FixedBudget):
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
         """Move the images by the budget against the sign of the gradient of the target's loss."""
         step = LinfDescent(steps=1, rel_stepsize=1.0, stop_margin=NEVER)
-        return step.run(model, inputs.images, Towards(inputs.targets), budget, inputs.images)
+        return step.run(model, inputs.clean, Towards(inputs.targets), budget, inputs.clean)
 
 
 class Iterative(FixedBudget, ABC):
@@ -250,4 +208,4 @@ class Iterative(FixedBudget, ABC):
     ) -> Candidates:
         """Make one descent from `start`."""
         descent = LinfDescent(steps=self.steps, rel_stepsize=self.rel_stepsize, momentum=momentum)
-        return descent.run(model, inputs.images, Towards(inputs.targets), budget, start)
+        return descent.run(model, inputs.clean, Towards(inputs.targets), budget, start)

@@ -1,7 +1,7 @@
 """Attacks that themselves look for a small perturbation."""
 
 from abc import ABC, abstractmethod
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import foolbox
 import torch
@@ -14,15 +14,15 @@ from stages.attacks.base.results import AttackResult, Candidates
 from stages.core.params import Count
 from stages.models.victim import Victim
 
-OVERSHOOTS = (1.0, 1.02, 1.1)
-"""Multiples of the perturbation, tried in turn: gradients of low precision may end a little short of the boundary."""
-
 HALVINGS = 7
 """Number of halvings of the interval that holds the smallest multiple that fools: to 1 % of the perturbation."""
 
 
 class MinimumNorm(Attack, ABC):
     """An attack that itself looks for a small perturbation."""
+
+    overshoots: ClassVar[tuple[float, ...]] = (1.0, 1.02, 1.1)
+    """Multiples of the perturbation, tried in turn: low precision may end a little short of the boundary."""
 
     steps: Annotated[Count, Field(ge=1)]
 
@@ -69,10 +69,10 @@ class _Multiples:
         self.inputs, self.examples = inputs[rows], examples
 
     def shorten(self) -> None:
-        """Find a multiple that fools, then smaller ones; silence and clean clips count as failures."""
-        changed = ~_is_silence(self.examples) & ~_is_silence(self.examples - self.inputs.images)
+        """Find a multiple that fools, then smaller ones; zeros and clean clips count as failures."""
+        changed = ~_is_zero(self.examples) & ~_is_zero(self.examples - self.inputs.clean)
         upper = torch.full((len(self.inputs),), torch.inf)
-        for overshoot in OVERSHOOTS:
+        for overshoot in self.attack.overshoots:
             waiting = torch.nonzero(changed & upper.isinf()).flatten()
             fooled = self._fools(torch.full((len(waiting),), overshoot), waiting)
             upper[waiting[fooled]] = overshoot
@@ -83,14 +83,14 @@ class _Multiples:
         if not len(chosen):
             return torch.zeros(0, dtype=torch.bool)
         inputs, rows = self.inputs[chosen], self.rows[chosen]
-        delta = scale.reshape(-1, 1, 1, 1) * (self.examples[chosen] - inputs.images)
-        examples = (inputs.images + delta).clamp(0, 1)
+        delta = scale.reshape(-1, 1, 1, 1) * (self.examples[chosen] - inputs.clean)
+        examples = inputs.domain.settled(inputs.clean + delta)
         cost = self.attack.verified_distances(self.victim, inputs, examples)
         self.found.keep_better(rows, examples, cost)
         self.found.queries[rows] += 1
         return cost.isfinite()
 
 
-def _is_silence(images: Tensor) -> Tensor:
-    """Find images of zeros: Foolbox marks failure by them, and the model may well take them for the target."""
-    return images.flatten(1).abs().amax(1) == 0
+def _is_zero(examples: Tensor) -> Tensor:
+    """Find examples of zeros: Foolbox marks failure by them, and the model may well take them for the target."""
+    return examples.flatten(1).abs().amax(1) == 0

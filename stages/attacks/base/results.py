@@ -29,7 +29,7 @@ class AttackResult:
     """The cheapest example found so far for each of N clips."""
 
     adversarial: Tensor
-    """Cheapest examples, shape (N, 1, height, width); the clean clip where no example was found."""
+    """Cheapest examples, in the shape of the clips; the clean clip where no example was found."""
     cost: Tensor
     """Size of the perturbation in the attack's norm, float32, shape (N,); infinite where no example was found."""
     queries: Tensor
@@ -39,7 +39,7 @@ class AttackResult:
     def nothing(cls, inputs: AttackInputs) -> "AttackResult":
         """Make the result before the first try, with no example found."""
         cost = torch.full((len(inputs),), torch.inf)
-        return cls(inputs.images.clone(), cost, torch.zeros(len(inputs), dtype=torch.int64))
+        return cls(inputs.clean.clone(), cost, torch.zeros(len(inputs), dtype=torch.int64))
 
     @classmethod
     def joined(cls, parts: Sequence["AttackResult"]) -> "AttackResult":

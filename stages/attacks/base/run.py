@@ -11,13 +11,12 @@ import torch
 from stages.attacks.base import Attack, SearchParams
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.results import AttackResult
-from stages.core.arrays import Images
 from stages.core.progress import Progress
 from stages.models import distributed, resume
 from stages.models.resume import Scratch
 from stages.models.victim import Victim
-from stages.stores import perturbations
 from stages.stores.adversarial import Adversarial
+from stages.stores.perturbations import NORMS
 
 SHARD = 32
 """Clips that are attacked, and kept, together: fixed, so that neither device nor batch size changes what is found."""
@@ -64,7 +63,7 @@ class AttackRun:
     def _scratch(self) -> Scratch:
         """The scratch of the attack on the clips that all processes agree on."""
         chosen = self.inputs.eligible_only()
-        tensors = (chosen.images, chosen.targets, chosen.seeds, chosen.starts)
+        tensors = (chosen.clean, chosen.targets, chosen.seeds, chosen.starts)
         settings = (self.attack, self.search, repr(self.stop_at_success_rate))
         return resume.scratch(self.what, *settings, self.victim.model, *tensors)
 
@@ -94,30 +93,25 @@ class AttackRun:
 
     def _measured(self, found: AttackResult, attributes: Mapping[str, Any]) -> Adversarial:
         """Gather all clips, with the examples of those for which the stored array fools the model."""
-        inputs = self.inputs
-        eligible, clean = inputs.eligible.numpy(), inputs.images.numpy()
+        inputs, domain = self.inputs, self.inputs.domain
+        eligible, clean = inputs.eligible.numpy(), domain.stored(inputs.clean)
         adversarial, queries = clean.copy(), np.zeros(len(inputs), np.int64)
-        adversarial[eligible] = found.adversarial.numpy()
+        adversarial[eligible] = domain.stored(found.adversarial)
         queries[eligible] = found.queries.numpy()
-        verdict = self.victim.predict(torch.from_numpy(adversarial)).cpu().numpy()
-        success = eligible & (verdict == inputs.targets.numpy())
+        takes = self.victim.takes(domain.restored(adversarial), inputs.targets).numpy()
+        sizes = {norm: domain.size(clean, adversarial, norm) for norm in NORMS[domain.name]}
+        success = eligible & takes & np.isfinite(sizes[self.attack.priced_in])
         adversarial[~success] = clean[~success]
-        sizes = perturbations.sizes(clean, adversarial)
-        cost: Images = np.where(success, perturbations.size(clean, adversarial, self.attack.norm), np.inf).astype(
-            np.float32
-        )
         return Adversarial(
             clip=inputs.clips,
             label=inputs.labels.numpy(),
             target=inputs.targets.numpy(),
             eligible=eligible,
             success=success,
-            cost=cost,
-            size_linf=sizes.linf,
-            size_l2=sizes.l2,
-            size_l1=sizes.l1,
+            cost=np.where(success, sizes[self.attack.priced_in], np.inf).astype(np.float32),
+            sizes={norm: np.where(success, size, 0).astype(np.float32) for norm, size in sizes.items()},
             queries=queries,
             clean=clean,
             adversarial=adversarial,
-            attributes=attributes,
+            attributes={**domain.facts, **attributes},
         )

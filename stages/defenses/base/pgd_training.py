@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.attacks.base.linf import LinfDescent, Towards
+from stages.attacks.base.goals import Towards
+from stages.attacks.base.linf import LinfDescent
 from stages.core import seeding
 from stages.core.params import Count, Number
 from stages.defenses.base import Defense

@@ -1,0 +1,76 @@
+"""Square attack on the waveform (Andriushchenko et al. 2020)."""
+
+from typing import Annotated, ClassVar
+
+import foolbox
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from stages.attacks.base import Access
+from stages.attacks.base.fixed_budget import FixedBudget
+from stages.attacks.base.gradients import logit_margin
+from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.results import Candidates
+from stages.attacks.base.sound import SoundAttack, column
+from stages.core.params import Count, Number
+
+HALVED_AT = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+"""Shares of the queries after which the changed stretch is half as long, as in the paper."""
+
+LOWEST = 1e-3
+"""Lowest pitch of a proposal, as a share of the sample rate."""
+
+
+class SoundSquare(SoundAttack, FixedBudget):
+    """Random search by scores alone: stretches of a square wave, every sample at the budget, kept where they help.
+
+    The paper's squares of an image are stretches of time here, and a square wave of random pitch instead of a constant,
+    which is no sound.
+    """
+
+    access: ClassVar[Access] = "black_box"
+    paper = "Andriushchenko et al.: Square Attack: a Query-Efficient Black-Box Adversarial Attack, ECCV 2020"
+
+    queries: Annotated[Count, Field(ge=1, le=1000000)]
+    first_share: Annotated[Number, Field(gt=0, le=1)]
+
+    @property
+    def iterations(self) -> int:
+        """The number of queries of one search."""
+        return self.queries
+
+    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
+        """Search from a random square wave; `start` is of no use, as its samples are not all at the budget."""
+        generators = inputs.generators()
+        delta = budget * self._waves(inputs.clean, generators)
+        best, lead = self._look(model, inputs, delta)
+        for query in range(1, self.queries):
+            stretches = self._stretches(inputs.clean, generators, query / self.queries)
+            proposed = torch.where(stretches, budget * self._waves(inputs.clean, generators), delta)
+            examples, margins = self._look(model, inputs, proposed)
+            better = column(margins > lead)
+            delta, best = torch.where(better, proposed, delta), torch.where(better, examples, best)
+            lead = torch.maximum(margins, lead)
+        return Candidates.alike(best, self.queries)
+
+    def _look(self, model: foolbox.PyTorchModel, inputs: AttackInputs, delta: Tensor) -> tuple[Tensor, Tensor]:
+        examples = (inputs.clean + delta).clamp(0, 1)
+        with torch.no_grad():
+            return examples, logit_margin(model(examples), inputs.targets)
+
+    def _waves(self, clean: Tensor, generators: list[torch.Generator]) -> Tensor:
+        """Draw a square wave of 1 and -1 for each clip, of any pitch up to half the sample rate; shape of the clips."""
+        pitch, phase = torch.stack([torch.rand(2, generator=generator) for generator in generators]).to(clean).T
+        cycles = LOWEST * (0.5 / LOWEST) ** column(pitch) * torch.arange(clean.shape[-1], device=clean.device)
+        return torch.where((cycles + column(phase)) % 1 < 0.5, 1.0, -1.0)
+
+    def _stretches(self, clean: Tensor, generators: list[torch.Generator], done: float) -> Tensor:
+        """Draw the stretch of each clip that a proposal changes: a mask in the shape of the clips."""
+        samples = clean.shape[-1]
+        share = self.first_share / 2 ** sum(done > mark for mark in HALVED_AT)
+        length = max(1, round(share * samples))
+        begins = torch.stack([torch.rand((), generator=generator) for generator in generators]).to(clean)
+        place = torch.arange(samples, device=clean.device) - column(begins * (samples - length)).floor()
+        inside: Tensor = (place >= 0) & (place < length)
+        return inside
