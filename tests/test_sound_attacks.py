@@ -21,7 +21,9 @@ from stages.attacks.base.goals import AwayFrom, ByMargin, Towards
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.sound_domain import LEAD, heard, shown, sound_size
 from stages.attacks.sound_files import SoundFiles, read_table
+from stages.attacks.sound_masked import Masked
 from stages.attacks.sound_universal import SoundUniversal
+from stages.audio.masking import Masking
 from stages.core import plugins
 from stages.core.compute import ComputeParams
 from stages.core.errors import InputError
@@ -221,6 +223,20 @@ def test_sizes_of_sounds() -> None:
     masking = sound_size(clean, changed, "masking", 8000)
     assert np.isfinite(masking).all()
     np.testing.assert_allclose(sound_size(clean, 2 * changed - clean, "masking", 8000), 2 * masking, rtol=1e-5)
+
+
+def test_what_is_cut_off_stays_below_the_threshold(rng: np.random.Generator) -> None:
+    clips = sounds(rng, 3)
+    masking = Masking(AUDIO.sample_rate)
+    ball = Masked(masking, masking.thresholds(heard(clips).numpy()))
+    radius = torch.tensor([0.5, 1.0, 10.0]).reshape(-1, 1, 1, 1)
+    delta = torch.from_numpy(rng.normal(0, 0.1, clips.shape).astype(np.float32))
+    kept = ball.project(delta, radius)
+    excess = masking.excess(heard(clips).numpy(), kept.flatten(1).numpy())
+    assert (excess <= radius.flatten().numpy() * 1.001).all()
+    assert (excess > 0.2 * radius.flatten().numpy()).all()
+    faint = 1e-6 * delta
+    torch.testing.assert_close(ball.project(faint, radius), faint, rtol=1e-3, atol=1e-10)
 
 
 def test_goals_by_their_margin() -> None:

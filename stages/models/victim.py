@@ -18,6 +18,9 @@ from stages.models import checkpoints
 class Victim:
     """A model in evaluation mode, on the device, as attacks and verdicts see it; its weights stay as they are."""
 
+    channels: tuple[str, ...] = ()
+    """Names of the channels that examples must withstand on their way to the model."""
+
     def __init__(
         self, network: nn.Module, compute: ComputeParams, front_end: nn.Module | None = None, lead: float = 0.0
     ) -> None:

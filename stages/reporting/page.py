@@ -49,6 +49,7 @@ def render(
         "percent": percent,
         "cost": format_number,
         "db": format_decibels,
+        "level": level,
         "interval": interval,
         "plain": "{:.3g}".format,
     }
@@ -287,6 +288,11 @@ def format_number(value: float | None) -> str:
 def format_decibels(value: float | None) -> str:
     """Write a ratio in dB as text, a dash for none."""
     return NOTHING if value is None else f"{value:.1f} dB"
+
+
+def level(value: float | None) -> str:
+    """Write a number of dB as text, without its unit, a dash for none."""
+    return NOTHING if value is None else f"{value:.1f}"
 
 
 def whole(value: float | None) -> str:

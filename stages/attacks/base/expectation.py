@@ -79,6 +79,7 @@ class ExpectedVictim(Victim):
             sample_rate: sample rate of the sounds, in Hz.
         """
         super().__init__(network, compute, front_end, lead)
+        self.channels = tuple(expected)
         self.seen = [Journey(name, sample_rate, "expectation") for name in expected]
         self.judged = [Journey(name, sample_rate, "verdict") for name in expected]
 
@@ -127,6 +128,11 @@ class ExpectedSoundDomain(SoundDomain):
         for name in expected:
             channels.require(name)
         self.expected = expected
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """The facts that a store records about what it holds."""
+        return super().facts | {"expectation": ", ".join(self.expected)}
 
     def victim(self, cell: Cell, model: str) -> Victim:
         """Read a model that takes sounds, behind the channels."""

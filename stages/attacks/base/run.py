@@ -64,7 +64,7 @@ class AttackRun:
         """The scratch of the attack on the clips that all processes agree on."""
         chosen = self.inputs.eligible_only()
         tensors = (chosen.clean, chosen.targets, chosen.seeds, chosen.starts)
-        settings = (self.attack, self.search, repr(self.stop_at_success_rate))
+        settings = (self.attack, self.search, repr((self.stop_at_success_rate, self.victim.channels)))
         return resume.scratch(self.what, *settings, self.victim.model, *tensors)
 
     def _found(self, inputs: AttackInputs) -> AttackResult:

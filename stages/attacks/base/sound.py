@@ -97,17 +97,22 @@ class Look:
         self.velocity = torch.zeros_like(clean)
 
     def __call__(self, examples: Tensor) -> Tensor:
-        """Add the gradients at the examples, each scaled alike, to the decayed sum; give the margins, (batch,).
-
-        The roots of the gradients are taken: a few samples of quiet stretches, where the image is steep, would outweigh
-        all others. With the signs, which weigh all alike, models are dearer to fool that were trained on gradients.
-        """
+        """Add the gradients at the examples, each scaled alike, to the decayed sum; give the margins, (batch,)."""
         leaf = examples.detach().requires_grad_()
         logits = self.model(leaf)
         (gradient,) = torch.autograd.grad(self.goal.loss(logits, self.rows), leaf)
-        evened = gradient.sign() * gradient.abs().sqrt()
-        self.velocity = MOMENTUM * self.velocity + evened / rms(evened)
+        step = evened(gradient)
+        self.velocity = MOMENTUM * self.velocity + step / rms(step)
         return self.goal.margin(logits.detach(), self.rows)
+
+
+def evened(gradient: Tensor) -> Tensor:
+    """Take the roots of a gradient's samples, with their signs.
+
+    A few samples of quiet stretches, where the image is steep, would outweigh all others; signs alone, which weigh all
+    alike, lead astray where the model is smooth.
+    """
+    return gradient.sign() * gradient.abs().sqrt()
 
 
 class BallDescent:
