@@ -294,6 +294,22 @@ def test_every_kind_of_run_is_reported(workdir: Path, kind: str, sentence: str) 
     assert set(metrics["checks"]) == {*metrics["check_figures"], "passed"}
 
 
+@pytest.mark.parametrize(
+    ("attack", "sentence"),
+    [("sound_ddn", "No attack on images was run."), ("bim", "No targeted attack on sound was run")],
+)
+def test_a_grid_of_one_domain_is_reported(cell: CellPaths, workdir: Path, attack: str, sentence: str) -> None:
+    set_params(workdir, {"grid.attack": [attack]})
+    metrics = evaluate_and_report(cell)
+    assert sentence in words(paths.REPORT.read_text(encoding="utf-8"))
+    assert set(metrics["adaptive"]) == {attack} | (
+        {"worst_snr"} if attack == "sound_ddn" else {"worst_linf", "worst_l2"}
+    )
+    assert metrics["untargeted"]["image"]["robust_accuracy"] >= 0
+    assert metrics["untargeted"]["sound"]["robust_accuracy"] >= 0
+    assert set(metrics["channels"]["wav"]) >= {"accuracy"}
+
+
 @pytest.mark.usefixtures("shown")
 def test_the_page_stands_alone_and_can_be_read_by_all() -> None:
     html = paths.REPORT.read_text(encoding="utf-8")
