@@ -21,7 +21,7 @@ def main(representation: str, architecture: str, fold: str, model: str, attack: 
     weakest = attacks.load(attack)
     cell = load_cell(representation, architecture, fold)
     distributed.join(cell.compute)
-    threat = domain(weakest.domain, representation, settings)
+    threat = domain(weakest.domain, representation, settings, cell.seed)
     victim = threat.victim(cell, model)
     what = f"{attack} on the {model} model, {cell.paths}"
     # By every process alike: its few clips hardly make more than one shard, and each level waits for the one below.
@@ -35,10 +35,10 @@ def main(representation: str, architecture: str, fold: str, model: str, attack: 
         victim=victim,
         inputs=cell_inputs(cell, victim, cell.split.test, threat).starting_from(points),
         attack=tuning.attack,
-        # What is fooled within the budget is then known exactly, not to the tolerance.
+        # What is fooled within the budget, in the attack's own norm, is then known exactly, not to the tolerance.
         search=settings.search.starting_at(weakest.first_budget(settings)),
     )
-    facts = {"victim": model, **settings.budgets, **provenance.of_attack(attack), **tuning.facts}
+    facts = {"victim": model, **settings.facts, **provenance.of_attack(attack), **tuning.facts}
     found = run.adversarial(facts | {"classes": json.dumps(cell.features.classes)})
     if distributed.is_main_process():
         write_adversarial(cell.paths.attack(model, attack), found)

@@ -11,13 +11,13 @@ from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.sound_domain import LEAD, heard
 from stages.attacks.sound_ddn import SoundDDN
 from stages.core.compute import ComputeParams
-from stages.evaluation import departures, survival
+from stages.evaluation import departures, diagnostics, rules, survival
 from stages.evaluation.attacked import Attacked
 from stages.evaluation.stored_attacks import StoredAttack
 from stages.models.victim import Victim
 from stages.stores.perturbations import ratio
 from tests.attack_helpers import attacked as attack
-from tests.sound_helpers import DOMAIN, Tilt, directly, sounds, towards, victim
+from tests.sound_helpers import DOMAIN, Deaf, Tilt, directly, sounds, towards, victim
 
 SEARCH = SearchParams(start=ratio(30), smallest=0.001, factor=4.0, tolerance=0.1)
 
@@ -52,6 +52,23 @@ def test_a_targeted_success_is_a_departure_too(
     found = departures.departures(of_model(model, inputs, sound_ddn=StoredAttack(store, ddn)))
     assert store.success.any()
     assert (found[store.success] <= store.cost[store.success]).all()
+
+
+def test_sounds_that_more_effort_fools_are_counted(rng: np.random.Generator, compute: ComputeParams) -> None:
+    model = directly(Tilt(threshold=0.01), compute)
+    inputs = towards(model, sounds(rng, 8), target=1)
+    nothing, all_found = np.full(len(inputs), np.inf, np.float32), np.full(len(inputs), 0.01, np.float32)
+    missed = diagnostics.of_sound_effort(model, inputs, nothing, 0.9, 40)
+    assert missed["effort_converged"] == 1
+    assert rules.judge(missed)["effort_converged"] == 0
+    assert diagnostics.of_sound_effort(model, inputs, nothing, 1e-6, 40)["effort_converged"] == 0
+    assert diagnostics.of_sound_effort(model, inputs, all_found, 0.9, 40)["effort_converged"] == 0
+
+
+def test_gradients_of_sounds_are_alive(rng: np.random.Generator, compute: ComputeParams) -> None:
+    clips = sounds(rng, 4)
+    for model, alive in ((victim(compute), 1.0), (directly(Deaf(), compute), 0.0)):
+        assert diagnostics.of_gradients(model, towards(model, clips))["gradients_alive"] == alive
 
 
 def test_noise_moves_more_the_louder_it_is(rng: np.random.Generator, compute: ComputeParams) -> None:

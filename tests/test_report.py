@@ -122,7 +122,7 @@ def attacked(inputs: AttackInputs, victim: Victim, features: Features, name: str
             "parameters": attack.model_dump_json(),
             "domain": "image",
             "norm": attack.norm,
-            **params.read("attack", AttackParams).budgets,
+            **params.read("attack", AttackParams).facts,
             "tuning_clips": 4,
             "levels": 0,
             "reached": True,
@@ -163,13 +163,13 @@ def build(folder: Path, kind: str) -> CellPaths:
 def attack_sounds(model: str, *, fools: bool) -> None:
     """Attack the sounds of the cell's test clips, and write what is found, or that nothing is."""
     settings = params.read("attack", AttackParams)
-    cell, threat = load_cell("stft", "resnet18", "1"), domain("sound", "stft", settings)
+    cell, threat = load_cell("stft", "resnet18", "1"), domain("sound", "stft", settings, 0)
     victim, attack = threat.victim(cell, model), attacks.load("sound_ddn")
     found = attacked_run(cell_inputs(cell, victim, cell.split.test, threat), victim, attack)
     if not fools:
         sizes = {norm: np.zeros(12, np.float32) for norm in found.sizes}
         found = replace(found, success=np.zeros(12, bool), cost=np.full(12, np.inf, np.float32), sizes=sizes)
-    facts = {**settings.budgets, **provenance.of_attack("sound_ddn"), **attack.facts, "victim": model}
+    facts = {**settings.facts, **provenance.of_attack("sound_ddn"), **attack.facts, "victim": model}
     facts |= {"tuning_clips": 0, "classes": json.dumps(cell.features.classes)}
     write_adversarial(CELL.attack(model, "sound_ddn"), replace(found, attributes={**found.attributes, **facts}))
 
@@ -305,6 +305,10 @@ def test_a_grid_of_one_domain_is_reported(cell: CellPaths, workdir: Path, attack
     assert set(metrics["adaptive"]) == {attack} | (
         {"worst_snr"} if attack == "sound_ddn" else {"worst_linf", "worst_l2"}
     )
+    assert "effort_converged" in metrics["checks"]
+    gains = results.read(paths.COMPARISON)["stft"]["resnet18"]["sound"]
+    assert ("snr_gain" in gains) == (attack == "sound_ddn")
+    assert "snr_gain_untargeted" in gains
     assert metrics["untargeted"]["image"]["robust_accuracy"] >= 0
     assert metrics["untargeted"]["sound"]["robust_accuracy"] >= 0
     assert set(metrics["channels"]["wav"]) >= {"accuracy"}
@@ -358,7 +362,7 @@ def test_the_figures_agree(shown: CellPaths) -> None:
         assert page.interval(attack, "fooling_rate") in table
     assert page.format_decibels(metrics["untargeted"]["sound"]["snr_median"]) in table
     for attack in (metrics["adaptive"][name] for name in page.in_sound(metrics["adaptive"])):
-        assert page.format_decibels(attack["snr_median"]) in html
+        assert f" {page.level(attack['snr_median'])} " in html
         assert page.format_decibels(attack["snr_median"]) in table
     for attack in (metrics["adaptive"][name] for name in page.in_image(metrics["adaptive"])):
         assert page.format_number(attack["cost_median"]) in html
@@ -512,6 +516,31 @@ def test_every_folder_of_the_metrics_that_is_no_representation_is_known() -> Non
 
 def test_means_leave_out_what_a_fold_lacks() -> None:
     assert summary.mean([{"a": {"x": 1, "y": 2}, "b": 3}, {"a": {"x": 3}, "b": 4}]) == {"a": {"x": 2}, "b": 3.5}
+
+
+def test_intervals_of_folds_keep_the_bounds_of_what_they_are_of() -> None:
+    folds = [{"rate": 1.0, "rate_low": 0.5, "rate_high": 1.0}, {"rate": 0.6, "rate_low": 0.3, "rate_high": 0.9}]
+    assert summary.mean(folds)["rate_high"] == 1
+    assert summary.mean([{"eps90": 1.5, "eps90_low": 1.0}, {"eps90": 1.3, "eps90_low": 1.0}])["eps90_high"] > 1.5
+    ratios = [{"snr_median": 30.0, "snr_median_low": 20.0}, {"snr_median": -1.0, "snr_median_low": -9.0}]
+    assert summary.mean(ratios)["snr_median_low"] < -1
+    # Of an interval that one fold has no lower end of, the upper one is nothing.
+    halves = [{"snr_median": 30.0, "snr_median_low": 20.0, "snr_median_high": 40.0}]
+    halves += [{"snr_median": 30.0, "snr_median_high": 40.0}]
+    assert summary.mean(halves) == {"snr_median": 30.0}
+
+
+def test_gains_are_of_pairs_and_of_clips_that_either_model_loses() -> None:
+    nothing = np.nan
+    before = pd.DataFrame({"clip": ["a", "b", "c", "d"], "worst_snr": [40.0, 50.0, nothing, nothing]})
+    after = pd.DataFrame({"clip": ["b", "c", "d", "e"], "worst_snr": [30.0, nothing, 20.0, 60.0]})
+    gains = summary.sound_gains({"baseline": before, "hardened": after})
+    # Of b 20 dB; of d, which the baseline alone holds, infinitely less; c tells nothing; a and e are of one model.
+    assert "snr_gain" not in gains
+    alike = summary.sound_gains({"baseline": before.iloc[:2], "hardened": after.iloc[:1]})
+    assert alike["snr_gain"] == 20
+    none = pd.DataFrame({"clip": ["a"], "worst_snr": [nothing]})
+    assert summary.sound_gains({"baseline": none, "hardened": none}) == {}
 
 
 def test_folds_that_agree_do_not_make_a_rate_certain() -> None:

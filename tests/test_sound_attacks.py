@@ -24,7 +24,7 @@ from stages.attacks.sound_files import SoundFiles, read_table
 from stages.attacks.sound_masked import Masked
 from stages.attacks.sound_universal import SoundUniversal
 from stages.audio.masking import Masking
-from stages.core import plugins
+from stages.core import paths, plugins
 from stages.core.compute import ComputeParams
 from stages.core.errors import InputError
 from stages.models.victim import Victim
@@ -193,7 +193,7 @@ def test_a_budget_is_kept_after_rounding(attack: Attack, rng: np.random.Generato
     tried = attack.examples(model.as_foolbox(), inputs, radius, inputs.clean).examples
     sizes = DOMAIN.size(DOMAIN.stored(inputs.clean), DOMAIN.stored(tried), attack.norm)
     # Of a masking threshold far below a 16-bit step rounding keeps nothing.
-    assert (sizes <= budgets.numpy() * 1.001).all() or attack.norm == "masking"
+    assert (sizes <= budgets.numpy() * 1.002).all() or attack.norm == "masking"
 
 
 @given(st.floats(0.01, 0.9), st.integers(0, 100), st.sampled_from(["snr", "peak"]))
@@ -205,7 +205,8 @@ def test_rounding_stays_within_the_budget(budget: float, seed: int, norm: Norm) 
     scale = delta.abs().amax() if norm == "peak" else delta.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
     examples = clean + radius * delta / scale
     sizes = DOMAIN.size(DOMAIN.stored(clean), DOMAIN.stored(examples), norm)
-    assert (sizes <= budget * 1.0001).all()
+    # What rounding adds is known in the mean alone.
+    assert (sizes <= budget * 1.002).all()
 
 
 def test_every_16_bit_sample_is_stored_as_it_is() -> None:
@@ -280,7 +281,7 @@ def test_what_is_expected_to_pass_channels_passes_them(
     name: str, rng: np.random.Generator, compute: ComputeParams, configured: dict[str, Attack]
 ) -> None:
     names = ("quieter", "shift", "noise")
-    expected = ExpectedVictim(network(), compute, DOMAIN.front_end(), LEAD, names, AUDIO.sample_rate)
+    expected = ExpectedVictim(network(), compute, DOMAIN.front_end(), LEAD, names, AUDIO.sample_rate, 0)
     plain, attack = victim(compute), configured[name].model_copy(update=QUICK[name])
     inputs = towards(plain, sounds(rng, 6))
     found, easy = (attack.search(model, inputs, SEARCH) for model in (expected, plain))
@@ -293,7 +294,7 @@ def test_what_is_expected_to_pass_channels_passes_them(
 
 
 def test_gradients_are_means_over_channels(rng: np.random.Generator, compute: ComputeParams) -> None:
-    expected = ExpectedVictim(network(), compute, DOMAIN.front_end(), LEAD, ("quieter", "louder"), AUDIO.sample_rate)
+    expected = ExpectedVictim(network(), compute, DOMAIN.front_end(), LEAD, ("quieter", "louder"), AUDIO.sample_rate, 0)
     clips = sounds(rng, 3)
     played = [clips, *(journey(clips) for journey in expected.seen)]
     means = torch.stack([victim(compute).logits(each) for each in played]).mean(0)
@@ -317,6 +318,9 @@ def test_one_perturbation_serves_all_clips(
 
 def made_elsewhere(folder: Path, examples: Tensor, clips: list[str], rate: int = AUDIO.sample_rate) -> SoundFiles:
     """Write examples as files with a table, and the attack that takes them."""
+    for clip in clips:
+        (paths.RAW / clip).parent.mkdir(parents=True, exist_ok=True)
+        (paths.RAW / clip).touch()
     with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["clip", "file"])
@@ -327,8 +331,13 @@ def made_elsewhere(folder: Path, examples: Tensor, clips: list[str], rate: int =
 
 
 def test_files_made_elsewhere_are_judged_as_they_are(
-    rng: np.random.Generator, compute: ComputeParams, tmp_path: Path, configured: dict[str, Attack]
+    rng: np.random.Generator,
+    compute: ComputeParams,
+    tmp_path: Path,
+    configured: dict[str, Attack],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     model = victim(compute)
     inputs = towards(model, sounds(rng, 6))
     found = configured["sound_ddn"].model_copy(update={"steps": 20}).search(model, inputs, SEARCH)
@@ -341,7 +350,17 @@ def test_files_made_elsewhere_are_judged_as_they_are(
     assert again.queries.tolist() == [1] * (len(inputs) - 1) + [0]
 
 
-def test_files_of_another_form_are_refused(rng: np.random.Generator, compute: ComputeParams, tmp_path: Path) -> None:
+def test_a_table_of_clips_that_there_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "table.csv").write_text("clip,file\ndog.wav,1.wav\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"names clips that are not in data/raw: dog\.wav"):
+        read_table(tmp_path / "table.csv")
+
+
+def test_files_of_another_form_are_refused(
+    rng: np.random.Generator, compute: ComputeParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     model = victim(compute)
     inputs = towards(model, sounds(rng, 6))
     files = made_elsewhere(tmp_path, inputs.clean[:1], [str(inputs.clips[0])], rate=16_000)

@@ -7,12 +7,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from stages.attacks.base.gradients import logit_margin
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.minimum_norm import MinimumNorm
 from stages.attacks.base.results import Candidates
 from stages.attacks.base.sound import SoundAttack, column, level, rms
 from stages.core.params import Count, Number
+from stages.models.victim import logit_margin
 
 SHRINK = 0.8
 """Factor of the bound on the peak at each success, as in the paper's code."""

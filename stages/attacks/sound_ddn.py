@@ -4,8 +4,9 @@ from typing import Annotated
 
 import foolbox
 from pydantic import Field
+from torch import Tensor
 
-from stages.attacks.base.goals import Towards
+from stages.attacks.base.goals import Goal, Towards
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.minimum_norm import MinimumNorm
 from stages.attacks.base.results import Candidates
@@ -27,4 +28,12 @@ class SoundDDN(SoundAttack, MinimumNorm):
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Take the smallest perturbation that fools, or the clip where none did."""
         descent = ShrinkingDescent(Steps(self.steps, self.rel_stepsize), self.gamma, ratio(self.first_snr))
-        return descent.run(model, inputs.clean, Towards(inputs.targets), inputs.clean)
+        return descent.run(model, inputs.clean, self.goal(inputs), self.start(inputs))
+
+    def goal(self, inputs: AttackInputs) -> Goal:
+        """Aim at the clips' targets, by the cross-entropy."""
+        return Towards(inputs.targets)
+
+    def start(self, inputs: AttackInputs) -> Tensor:
+        """Begin at the clips themselves."""
+        return inputs.clean

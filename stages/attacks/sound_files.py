@@ -1,7 +1,7 @@
 """Adversarial sounds that were made elsewhere, judged as those of any attack."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -9,13 +9,14 @@ import soundfile
 import torch
 from pydantic import Field
 
-from stages.attacks.base import SearchParams
+from stages.attacks.base import Access, SearchParams
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.results import AttackResult
 from stages.attacks.base.sound import SoundAttack
 from stages.attacks.base.sound_domain import SoundDomain, shown
 from stages.audio import decoding
 from stages.audio.decoding import AudioParams, Waveform
+from stages.core import paths
 from stages.core.errors import InputError
 from stages.models.victim import Victim
 
@@ -29,6 +30,7 @@ class SoundFiles(SoundAttack):
     clip that has no row is not fooled.
     """
 
+    access: ClassVar[Access] = "unknown"
     paper = "made elsewhere"
 
     table: Annotated[str, Field(min_length=1)]
@@ -59,7 +61,7 @@ def read_table(path: Path) -> dict[str, Path]:
     """Read which file was made of which clip.
 
     Raises:
-        InputError: the table cannot be read, lacks a column, or names a clip twice.
+        InputError: the table cannot be read, lacks a column, or names a clip twice or one that there is not.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -71,6 +73,10 @@ def read_table(path: Path) -> dict[str, Path]:
     clips = table["clip"]
     if twice := sorted(clips[clips.duplicated()]):
         raise InputError(f"attacks.sound_files.table: {path} names a clip more than once: {', '.join(twice)}")
+    if missing := sorted(clip for clip in clips if not (paths.RAW / clip).exists()):
+        raise InputError(
+            f"attacks.sound_files.table: {path} names clips that are not in data/raw: {', '.join(missing)}"
+        )
     return {clip: path.parent / file for clip, file in zip(clips, table["file"], strict=True)}
 
 

@@ -44,7 +44,7 @@ class SoundMasked(SoundAttack, FixedBudget):
         return self.steps
 
     def first_budget(self, settings: AttackParams) -> float:
-        """Begin at the threshold itself, and search down to it alone."""
+        """Begin at the threshold itself."""
         return 1.0
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from stages.attacks.base import Access
 from stages.attacks.base.fixed_budget import FixedBudget
-from stages.attacks.base.gradients import logit_margin
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.results import Candidates
 from stages.attacks.base.sound import SoundAttack, column
 from stages.core.params import Count, Number
+from stages.models.victim import logit_margin
 
 HALVED_AT = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 """Shares of the queries after which the changed stretch is half as long, as in the paper."""

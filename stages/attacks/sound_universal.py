@@ -12,7 +12,7 @@ from stages.attacks.base.fixed_budget import FixedBudget
 from stages.attacks.base.goals import Towards
 from stages.attacks.base.inputs import AttackInputs, StartingPoints
 from stages.attacks.base.results import Candidates
-from stages.attacks.base.sound import Look, SoundAttack, Steps, level, rms
+from stages.attacks.base.sound import MOMENTUM, Look, SoundAttack, Steps, level, rms
 from stages.core.params import Count, Number
 from stages.models.victim import Victim
 from stages.stores.perturbations import ratio
@@ -48,23 +48,23 @@ class SoundUniversal(SoundAttack, FixedBudget):
 
     def starting_points(self, victim: Victim, clips: Tensor, labels: Tensor) -> Patterns:
         """Craft the perturbation of every class on the training clips of the other classes."""
-        classes = victim.logits(clips[:1]).shape[1]
+        classes = victim.logits(torch.full((1, *clips.shape[1:]), 0.5)).shape[1]
         crafted = [self._crafted(victim, clips[labels != target], target) for target in range(classes)]
         return Patterns(clips, labels, torch.cat(crafted))
 
     def _crafted(self, victim: Victim, clips: Tensor, target: int) -> Tensor:
         """Descend on one perturbation for batches of clips in turn: shape (1, 1, 1, samples)."""
         steps, loudness = Steps(self.steps, self.rel_stepsize), ratio(self.crafted_snr)
+        order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(target))
         pattern = torch.zeros(1, *clips.shape[1:], device=victim.device)
-        # A sum of gradients over the clips, and over the steps.
         velocity = torch.zeros_like(pattern)
         for step in range(self.steps if len(clips) else 0):
             rows = (torch.arange(self.batch_size) + step * self.batch_size) % len(clips)
-            clean = clips[rows].to(victim.device)
+            clean = clips[order[rows]].to(victim.device)
             goal = Towards(torch.full((len(rows),), target, device=victim.device))
             look = Look(victim.as_foolbox(), goal, clean)
             look((clean + loudness * level(clean) * pattern).clamp(0, 1))
-            velocity = 0.9 * velocity + look.velocity.mean(0, keepdim=True)
+            velocity = MOMENTUM * velocity + look.velocity.mean(0, keepdim=True)
             pattern = pattern - steps.size(step) * velocity / rms(velocity)
             pattern = pattern / rms(pattern)
         return pattern.cpu()

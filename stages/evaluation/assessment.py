@@ -216,14 +216,14 @@ def figures_of_both(
     return {
         "nothing_tuned_on_test_clips": checks.leaked(groups[cell.split.test], groups[others]),
         **diagnostics.of_model(image.victim, image.inputs.clean),
-        **checks.worse(image_figures(image, replayed), domain_figures(sound, replayed)),
+        **checks.worse(image_figures(image, replayed), sound_figures(sound, replayed)),
     }
 
 
 def image_figures(attacked: Attacked, replayed: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Measure the figures of attacks on images, and of descents that are made for the checks."""
     measured = domain_figures(attacked, replayed)
-    if not attacked.correct.any():
+    if not attacked.attacks or not attacked.correct.any():
         return measured
     victim, inputs, eps = attacked.victim, attacked.inputs.eligible_only(), attacked.budget
     sizes, steps = attacked.worst("linf")[attacked.correct], 2 * most_iterations(attacked.kinds.values())
@@ -237,6 +237,21 @@ def image_figures(attacked: Attacked, replayed: Mapping[str, Mapping[str, float]
     for name in ("iterative_not_weaker", "unlimited_budget_fools"):
         descents[name] = max(descents[name], measured.get(name, 0.0))
     return measured | descents
+
+
+def sound_figures(attacked: Attacked, replayed: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Measure the figures of attacks on sounds, their gradients, and what more effort would find."""
+    measured = domain_figures(attacked, replayed)
+    if not attacked.attacks or not attacked.correct.any():
+        return measured
+    victim, inputs = attacked.victim, attacked.inputs.eligible_only()
+    sizes = attacked.worst("snr")[attacked.correct]
+    steps = 2 * max(kind.iterations for kind in attacked.kinds.values())
+    return {
+        **measured,
+        **diagnostics.of_gradients(victim, inputs),
+        **diagnostics.of_sound_effort(victim, inputs, sizes, attacked.budget, steps),
+    }
 
 
 def domain_figures(attacked: Attacked, replayed: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

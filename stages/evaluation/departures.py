@@ -1,8 +1,5 @@
 """How loud a sound must be added until a clip leaves its class: any other class will do, and so will white noise."""
 
-from typing import ClassVar
-
-import foolbox
 import numpy as np
 import pandas as pd
 import torch
@@ -12,41 +9,25 @@ from stages.attacks.base import SearchParams
 from stages.attacks.base.domains import Domain
 from stages.attacks.base.goals import AwayFrom, ByMargin, Goal
 from stages.attacks.base.inputs import AttackInputs
-from stages.attacks.base.minimum_norm import MinimumNorm
-from stages.attacks.base.results import Candidates
-from stages.attacks.base.sound import ShrinkingDescent, SoundAttack, Steps, level
+from stages.attacks.base.sound import faintly_noisy, with_noise
+from stages.attacks.sound_ddn import SoundDDN
 from stages.core.arrays import Flags, Floats
 from stages.evaluation.attacked import Attacked
 from stages.models.victim import Victim
-from stages.stores.perturbations import ratio
 
 STEPS = 50
 """Number of steps of each descent."""
-
-FIRST_SNR = 30.0
-"""Signal-to-noise ratio of the first step, in dB."""
-
-FAINT_SNR = 60.0
-"""Signal-to-noise ratio of the noise that a descent starts from, in dB."""
 
 NOISE_SNRS = np.arange(70.0, -2.5, -2.5)
 """Signal-to-noise ratios of white noise, in dB."""
 
 
-class Departure(SoundAttack, MinimumNorm):
-    """An untargeted attack: a descent away from a clip's own class, as `sound_ddn` descends towards another."""
+class Departure(SoundDDN):
+    """An untargeted attack: a descent away from a clip's own class, on the margin, from the clip."""
 
-    paper = "Rony et al.: Decoupling Direction and Norm for Efficient Gradient-Based L2 Attacks, CVPR 2019"
-    gamma: ClassVar[float] = 0.1
-
-    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
-        """Descend on the margin from the clip."""
-        return self.descend(model, inputs, ByMargin(AwayFrom(inputs.labels)), inputs.clean)
-
-    def descend(self, model: foolbox.PyTorchModel, inputs: AttackInputs, goal: Goal, start: Tensor) -> Candidates:
-        """Descend towards a goal."""
-        descent = ShrinkingDescent(Steps(self.steps, 1.0), self.gamma, ratio(FIRST_SNR))
-        return descent.run(model, inputs.clean, goal, start)
+    def goal(self, inputs: AttackInputs) -> Goal:
+        """Aim at any class but the clips' own, by the margin."""
+        return ByMargin(AwayFrom(inputs.labels))
 
     def reached(self, victim: Victim, inputs: AttackInputs, examples: Tensor) -> Tensor:
         """Tell which examples have left their class."""
@@ -56,10 +37,13 @@ class Departure(SoundAttack, MinimumNorm):
 class DepartureFromNoise(Departure):
     """The same on the cross-entropy, from faint noise: another way where the first one is bent."""
 
-    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
-        """Descend on the cross-entropy from noise."""
-        start = inputs.clean + ratio(FAINT_SNR) * level(inputs.clean) * _noise(inputs)
-        return self.descend(model, inputs, AwayFrom(inputs.labels), start.clamp(0, 1))
+    def goal(self, inputs: AttackInputs) -> Goal:
+        """Aim at any class but the clips' own, by the cross-entropy."""
+        return AwayFrom(inputs.labels)
+
+    def start(self, inputs: AttackInputs) -> Tensor:
+        """Begin at the clips with faint noise."""
+        return faintly_noisy(inputs)
 
 
 def departures(attacked: Attacked) -> Floats:
@@ -72,7 +56,8 @@ def departures(attacked: Attacked) -> Floats:
     ratios = np.zeros(len(found), np.float32)
     if not len(inputs):
         return ratios
-    kinds = [Departure(steps=STEPS, schedule={}), DepartureFromNoise(steps=STEPS, schedule={})]
+    settings = {"steps": STEPS, "rel_stepsize": 0.5, "gamma": 0.1, "first_snr": 30.0, "schedule": {}}
+    kinds = [kind.model_validate(settings) for kind in (Departure, DepartureFromNoise)]
     unused = SearchParams(start=1, smallest=1, factor=2, tolerance=1)
     costs = [kind.search(attacked.victim, inputs, unused).cost.numpy() for kind in kinds]
     ratios[attacked.correct] = np.min([found[attacked.correct], *costs], axis=0)
@@ -92,13 +77,7 @@ def _moved_by_noise(victim: Victim, inputs: AttackInputs, snr: float) -> Flags:
     parts = [torch.zeros(0, dtype=torch.bool)]
     for rows in torch.arange(len(inputs)).split(victim.compute.batch_size) if len(inputs) else []:
         batch = inputs[rows]
-        noisy = batch.clean + ratio(snr) * level(batch.clean) * _noise(batch)
+        noisy = with_noise(batch, snr)
         parts.append(victim.predict(domain.settled(noisy)).cpu() != batch.labels)
     moved: Flags = torch.cat(parts).numpy()
     return moved
-
-
-def _noise(inputs: AttackInputs) -> Tensor:
-    """Draw white noise of root mean square 1 for each clip, from the clip's own generator."""
-    draws = [torch.randn(inputs.clean.shape[1:], generator=generator) for generator in inputs.generators()]
-    return torch.stack(draws).to(inputs.clean)

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stages.attacks.base import SearchParams
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.linf import NEVER, LinfDescent, Start, away_from_labels, from_clip, from_noise, verdicts
-from stages.core.arrays import Flags, Floats
+from stages.attacks.base.sound import faintly_noisy
+from stages.attacks.sound_ddn import SoundDDN
+from stages.core.arrays import Flags, Floats, Integers
 from stages.models.victim import Victim
 
 STEPS = 20
@@ -47,11 +50,11 @@ def saturated(logits: Tensor) -> float:
 
 
 def of_gradients(victim: Victim, inputs: AttackInputs) -> dict[str, float]:
-    """Compute the share of clips whose gradient is finite, and not zero in enough bins."""
+    """Compute the share of clips whose gradient is finite, and not zero in enough bins, or samples."""
     chosen = inputs.subsample(SUBSAMPLE).to(victim.device)
-    images = chosen.clean.requires_grad_()
-    loss = functional.cross_entropy(victim.model(images), chosen.targets, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, images)
+    leaf = chosen.clean.requires_grad_()
+    loss = functional.cross_entropy(victim.model(leaf), chosen.targets, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, leaf)
     flat = gradient.flatten(1)
     alive = flat.isfinite().all(1) & ((flat != 0).float().mean(1) >= LIVE_SHARE)
     return {"gradients_alive": float(alive.float().mean())}
@@ -78,15 +81,48 @@ def of_effort(victim: Victim, inputs: AttackInputs, sizes: Floats, eps: float, s
         eps: the budget, in L-infinity.
         steps: number of steps, more than the attacks took; `STEPS` if it is less.
     """
-    steps = max(steps, STEPS)
-    beyond = np.flatnonzero(sizes > eps)
-    most = max(NEAREST, ceil(NEAREST_SHARE * len(inputs)))
-    nearest = beyond[np.argsort(sizes[beyond], kind="stable")[:most]]
+    steps, nearest = max(steps, STEPS), _nearest(sizes, eps)
     if not len(nearest):
         return {"effort_converged": 0.0}
     chosen, descent = inputs[torch.from_numpy(nearest)], _descent(steps, LENGTH / steps)
     fooled = _fooled(victim, chosen, eps, descent) | _fooled(victim, chosen, eps, descent, from_noise)
     return {"effort_converged": int(fooled.sum()) / len(inputs)}
+
+
+class FromNoise(SoundDDN):
+    """`sound_ddn` from faint noise."""
+
+    def start(self, inputs: AttackInputs) -> Tensor:
+        """Begin at the clips with faint noise."""
+        return faintly_noisy(inputs)
+
+
+def of_sound_effort(victim: Victim, inputs: AttackInputs, sizes: Floats, budget: float, steps: int) -> dict[str, float]:
+    """Compute the share of sounds that more steps, from the clip or from noise, newly fool within the budget.
+
+    Args:
+        victim: the model that is to be fooled.
+        inputs: all clips that are eligible.
+        sizes: smallest amplitude ratio known for each clip, infinite where there is none.
+        budget: the budget, an amplitude ratio.
+        steps: number of steps, more than the attacks took.
+    """
+    nearest = _nearest(sizes, budget)
+    if not len(nearest):
+        return {"effort_converged": 0.0}
+    chosen = inputs[torch.from_numpy(nearest)]
+    settings = {"steps": steps, "rel_stepsize": 0.5, "gamma": 0.1, "first_snr": 30.0, "schedule": {}}
+    unused = SearchParams(start=1, smallest=1, factor=2, tolerance=1)
+    costs = [kind.model_validate(settings).search(victim, chosen, unused).cost for kind in (SoundDDN, FromNoise)]
+    return {"effort_converged": int((torch.stack(costs).amin(0) <= budget).sum()) / len(inputs)}
+
+
+def _nearest(sizes: Floats, budget: float) -> Integers:
+    """Choose the clips that lie closest beyond a budget, by their positions."""
+    beyond = np.flatnonzero(sizes > budget)
+    most = max(NEAREST, ceil(NEAREST_SHARE * len(sizes)))
+    nearest: Integers = beyond[np.argsort(sizes[beyond], kind="stable")[:most]]
+    return nearest
 
 
 def of_budgets(victim: Victim, inputs: AttackInputs, eps: float) -> dict[str, float]:

@@ -37,7 +37,7 @@ RULES = {
     ),
     "effort_converged": Rule(
         "More steps and restarts change little",
-        "clips more within the budget, as a share of all, at twice the steps and from a random start",
+        "images or sounds more within the budget, as a share of all, at twice the steps and from a random start",
         most=0.05,
     ),
     "success_grows_with_budget": Rule(
@@ -49,7 +49,9 @@ RULES = {
         "An unlimited budget fools nearly all", "largest share fooled at any size by white boxes", least=0.9
     ),
     "gradients_alive": Rule(
-        "Gradients are finite and not zero", "share of clips whose gradient is so in a tenth of the bins", least=1.0
+        "Gradients are finite and not zero",
+        "share of clips whose gradient is so in a tenth of the bins or samples",
+        least=1.0,
     ),
     "logits_not_saturated": Rule(
         "Logits are not saturated", "share of clips whose probability rounds to 1 in float32", most=0.1

@@ -46,7 +46,7 @@ def _read(cell: CellPaths, model: str, name: str, inputs: AttackInputs, settings
     path, stage = cell.attack(model, name), cell.stage("attack", model, name)
     store = read_adversarial(path, stage)
     require_inputs(store, inputs, path, stage)
-    require_attributes(store, {"victim": model, **settings.budgets, **provenance.of_attack(name)}, path, stage)
+    require_attributes(store, {"victim": model, **settings.facts, **provenance.of_attack(name)}, path, stage)
     return StoredAttack(store, restore(name, store.attributes.get("parameters", "null")))
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.attacks.base.sound_domain import SoundDomain, heard, shown
+from stages.attacks.base.expectation import Journey
+from stages.attacks.base.sound_domain import SoundDomain
 from stages.audio import channels
-from stages.core import seeding
 from stages.core.arrays import Flags
 from stages.evaluation import rates
 from stages.evaluation.attacked import Attacked
@@ -20,8 +20,8 @@ def survival(attacked: Attacked, seed: int) -> dict[str, dict[str, Any]]:
     """Play every adversarial sound, and every clip, through every channel.
 
     Returns:
-        for each channel `survival`, by attack the share of the sounds that still reach their target, and the `accuracy`
-        on the clips themselves that the model gets right without the channel: what of the loss is the channel's own.
+        for each channel, by attack, the `survival_rate`: the share of the sounds that still reach their target; and the
+        `accuracy` on the clips that the model gets right without the channel: what of the loss is the channel's own.
     """
     domain = attacked.domain
     assert isinstance(domain, SoundDomain)
@@ -46,9 +46,7 @@ def _survivors(attacked: Attacked, store: Adversarial, channel: str, seed: int) 
 def _through(channel: str, victim: Victim, sounds: Tensor, domain: SoundDomain, seed: int) -> Any:
     """Predict the classes of sounds after a channel, shape (N,)."""
     predicted = [torch.zeros(0, dtype=torch.int64)]
+    journey = Journey(channel, domain.audio.sample_rate, seed, "survival")
     for batch in sounds.split(victim.compute.batch_size) if len(sounds) else []:
-        # Drawn anew for each batch: a clip then gets the same in any.
-        draw = seeding.generator(seed, "channel", channel)
-        played = channels.CHANNELS[channel](heard(batch), domain.audio.sample_rate, draw)
-        predicted.append(victim.predict(shown(played)).cpu())
+        predicted.append(victim.predict(journey(batch)).cpu())
     return np.asarray(torch.cat(predicted))

@@ -18,7 +18,7 @@ from stages.core.paths import CellPaths
 from stages.evaluation import rates
 from stages.models import checkpoints
 from stages.models.victim import Victim, predictions
-from stages.stores.adversarial import Adversarial, read_adversarial
+from stages.stores.adversarial import Adversarial, read_adversarial, read_domain
 
 COLUMNS = [
     "pair",
@@ -73,8 +73,8 @@ def _replays(cells: Sequence[CellPaths], attacks: Sequence[str], compute: Comput
 
 def _read(cell: CellPaths, model: str, attacks: Sequence[str]) -> dict[str, Adversarial]:
     """Read the stores of the attacks on images: a model of another representation hears other sounds as such."""
-    stores = {name: read_adversarial(cell.attack(model, name), cell.stage("attack", model, name)) for name in attacks}
-    return {name: store for name, store in stores.items() if store.domain == "image"}
+    places = {name: (cell.attack(model, name), cell.stage("attack", model, name)) for name in attacks}
+    return {name: read_adversarial(*place) for name, place in places.items() if read_domain(*place) == "image"}
 
 
 def _require_same_clips(

@@ -11,7 +11,7 @@ from torch.fx.experimental.optimization import fuse
 from stages.core import device
 from stages.core.arrays import Images, Integers
 from stages.core.compute import ComputeParams
-from stages.core.device import pick_device
+from stages.core.device import pick_device, without_mps
 from stages.models import checkpoints
 
 
@@ -33,7 +33,8 @@ class Victim:
             lead: by how much, in logits, a class must lead all others for an attack to have reached it.
         """
         self.compute, self.lead = compute, lead
-        self.device = pick_device(compute)
+        # Some front ends compute in float64, which Apple's GPU has not.
+        self.device = without_mps(pick_device(compute)) if front_end else pick_device(compute)
         self.network = checkpoints.on_device(network.eval(), self.device)
         self.front_end = (front_end or nn.Identity()).eval().to(self.device)
         self.model = Through(self.front_end, self.network)
@@ -51,12 +52,12 @@ class Victim:
         """Tell which examples the model takes for given classes, with the lead asked for: shape (N,), on the CPU."""
         logits = self.logits(examples).cpu()
         # Of two equal logits the first class has the verdict, as by `predict`.
-        return (logits.argmax(1) == classes) & (_leads(logits, classes) >= self.lead)
+        return (logits.argmax(1) == classes) & (logit_margin(logits, classes) >= self.lead)
 
     def leaves(self, examples: Tensor, classes: Tensor) -> Tensor:
         """Tell which examples the model takes for others than given classes, likewise: shape (N,), on the CPU."""
         logits = self.logits(examples).cpu()
-        return (logits.argmax(1) != classes) & (-_leads(logits, classes) >= self.lead)
+        return (logits.argmax(1) != classes) & (-logit_margin(logits, classes) >= self.lead)
 
     def batches(self, images: Tensor) -> list[Tensor]:
         """Move images, or labels, to the device, in batches of at most `compute.batch_size`."""
@@ -94,10 +95,22 @@ def lowered(network: nn.Module, compute: ComputeParams, front_end: nn.Module) ->
     return Through(front_end, _Autocast(network, compute))
 
 
-def _leads(logits: Tensor, classes: Tensor) -> Tensor:
-    """Compute how far the logits of given classes lie above the best other one, shape (N,)."""
-    others = logits.scatter(1, classes[:, None], -torch.inf).amax(1)
-    return logits.gather(1, classes[:, None])[:, 0] - others
+def logit_margin(logits: Tensor, targets: Tensor) -> Tensor:
+    """Compute how far the target's logit lies above the best other one; positive where the target is predicted.
+
+    Args:
+        logits: the model's logits, shape (batch, classes).
+        targets: the target classes, shape (batch,).
+
+    Returns:
+        the margins, shape (batch,).
+
+    Example:
+        >>> logit_margin(torch.tensor([[2.0, 5.0, 1.0]]), torch.tensor([1]))
+        tensor([3.])
+    """
+    others = logits.scatter(1, targets[:, None], -torch.inf).amax(1)
+    return logits.gather(1, targets[:, None]).squeeze(1) - others
 
 
 def _lower(model: nn.Module) -> None:

@@ -17,7 +17,8 @@ def of_model(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
     Those of images are `fooling` and `costs`, over the budget; those of sounds are `snr` and `snrs`, in dB.
     """
     metrics, image, sound = evaluation.metrics, evaluation.image, evaluation.sound
-    costs, ratios = _costs(image), _costs(sound) | {"untargeted": evaluation.departures}
+    costs, ratios = _costs(image), _costs(sound) if sound.attacks else {}
+    ratios |= {"untargeted": evaluation.departures}
     names, inputs = np.array(evaluation.classes), image.inputs
     source, target = names[inputs.labels.numpy()], names[inputs.targets.numpy()]
     clips = pd.DataFrame({"clip": inputs.clips, "source": source, "target": target})

@@ -50,6 +50,7 @@ def render(
         "cost": format_number,
         "db": format_decibels,
         "level": level,
+        "louder": _louder,
         "interval": interval,
         "plain": "{:.3g}".format,
     }
@@ -142,8 +143,13 @@ def _sound_sentences(section: Section, snr: float) -> Iterator[str]:
     if all("fooling_rate" in each for each in worst):
         first, second = (percent(each["fooling_rate"]) for each in worst)
         gain = section.comparison["sound"].get("snr_gain")
-        louder = f"; the median clip needs a change {gain:.1f} dB louder" if gain is not None else ""
+        louder = f"; the median clip that both get right needs a change {_louder(gain)}" if gain is not None else ""
         yield f"As sound, into one class asked for: {first} before, {second} now{louder}."
+
+
+def _louder(gain: float) -> str:
+    """Say by how much louder a change must be, or how much fainter it may be."""
+    return f"{gain:.1f} dB louder" if gain >= 0 else f"{-gain:.1f} dB fainter"
 
 
 def _median_snr(untargeted: Sequence[Metrics]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from stages.attacks.base.sound_domain import FULL_SCALE
+from stages.audio.channels import FULL_SCALE
 from stages.audio.decoding import Waveform
 from stages.evaluation.attacked import Attacked
 from stages.evaluation.sonification import PARTS, Sonified, evenly_spaced

@@ -23,14 +23,22 @@ def mean(folds: Sequence[Metrics]) -> Metrics:
     empty, as if the rate were known exactly: then it is the mean of their intervals.
     """
     common = [key for key in folds[0] if all(key in each for each in folds)]
+    if len(folds) > 1:
+        common = [key for key in common if _other_end(key) not in folds[0].keys() - {*common}]
     found: Metrics = {key: _mean([each[key] for each in folds]) for key in common}
     for key in [key for key in common if f"{key}_low" in found]:
         values = [each[key] for each in folds]
         if len(set(values)) > 1:
             low, high = rates.over_folds(values)
-            least, most = (-inf, inf) if key in rates.SNRS else (0.0, 1.0)
+            least = -inf if key in rates.SNRS else 0.0
+            most = inf if key in {*rates.SNRS, *rates.COST_QUANTILES} else 1.0
             found |= {f"{key}_low": max(low, least), f"{key}_high": min(high, most)}
     return found
+
+
+def _other_end(key: str) -> str:
+    """Name the other end of the interval whose end a key is; an end alone is no interval."""
+    return f"{key[:-4]}_high" if key.endswith("_low") else f"{key[:-5]}_low" if key.endswith("_high") else ""
 
 
 def _mean(values: list[Any]) -> Any:
@@ -79,10 +87,14 @@ def sound_gains(snrs: Mapping[str, pd.DataFrame]) -> Metrics:
 
 
 def _gain(name: str, before: Floats, after: Floats) -> Metrics:
-    """Find the median of the differences of pairs, and its interval; what is infinite is left out."""
-    neither = np.isnan(before) & np.isnan(after)
-    pairs = np.nan_to_num(before, nan=-inf), np.nan_to_num(after, nan=-inf)
-    gains = np.subtract(*pairs, out=np.zeros(len(before)), where=~neither)
+    """Find the median of the differences of pairs, and its interval; what is infinite is left out.
+
+    A clip that neither model can be fooled on tells nothing.
+    """
+    told = ~(np.isnan(before) & np.isnan(after))
+    if not told.any():
+        return {}
+    gains = np.nan_to_num(before[told], nan=-inf) - np.nan_to_num(after[told], nan=-inf)
     low, high = rates.bootstrap(gains, 0.5, seed=0)
     values = {name: rates.quantile(gains, 0.5), f"{name}_low": low, f"{name}_high": high}
     return {key: value for key, value in values.items() if np.isfinite(value)}

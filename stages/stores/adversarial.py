@@ -25,8 +25,8 @@ class Adversarial:
     success: Flags
     """Mask of the clips put into the target class by the model's own float32 verdict on the stored array."""
     cost: Floats
-    """Size of the perturbation in the attack's norm, shape (N,), of a sound its amplitude ratio; infinite where the
-    attack failed."""
+    """Size of the perturbation in the norm that the attack is priced in, which of sounds is the amplitude ratio, shape
+    (N,); infinite where the attack failed."""
     sizes: Mapping[str, Floats]
     """Size of the perturbation by each norm of the domain, shape (N,); the columns `size_<norm>` of the file."""
     queries: Integers
@@ -51,6 +51,12 @@ def write_adversarial(path: Path, store: Adversarial) -> None:
     with hdf5.writing(path, sum(values.nbytes for values in columns.values()), store.attributes) as file:
         for name, values in columns.items():
             hdf5.write_column(file, name, values)
+
+
+def read_domain(path: Path, stage: str) -> str:
+    """Read of an adversarial store what the attack changed, `image` or `sound`, alone; raises as `read_adversarial`."""
+    _, attributes = hdf5.read(path, stage, (), ["domain"])
+    return str(attributes["domain"])
 
 
 def read_adversarial(path: Path, stage: str) -> Adversarial:

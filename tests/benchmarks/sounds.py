@@ -29,7 +29,7 @@ from stages.attacks.base.goals import ByMargin, Towards
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.prepare import cell_inputs
 from stages.attacks.base.results import Candidates
-from stages.attacks.base.sound import ShrinkingDescent, Steps, level
+from stages.attacks.base.sound import ShrinkingDescent, Steps, faintly_noisy
 from stages.attacks.base.sound_domain import OfSound
 from stages.attacks.sound_ddn import SoundDDN
 from stages.audio.decoding import AudioParams
@@ -45,7 +45,6 @@ CLIPS = 16
 ROUNDS = 5
 CLASSES = 10
 STEPPED = ("mel", "dwt_tonnetz")
-FAINT_SNR = 60.0
 HALVINGS = 5
 
 
@@ -55,7 +54,7 @@ def main() -> None:
         tell_step(name)
     settings, grid = params.read("attack", AttackParams), params.read("grid", GridParams)
     cell = load_cell(grid.representation[0], grid.architecture[0], str(grid.fold[0]))
-    threat = domain("sound", grid.representation[0], settings)
+    threat = domain("sound", grid.representation[0], settings, cell.seed)
     for model in MODELS:
         victim = threat.victim(cell, model)
         inputs = cell_inputs(cell, victim, cell.split.validation, threat).eligible_only().subsample(CLIPS)
@@ -90,8 +89,6 @@ def variants(victim: Victim, inputs: AttackInputs, settings: AttackParams) -> It
     """Yield the costs of each clip by `sound_ddn` as it is, and without each of its parts, by name."""
     attack = attacks.load("sound_ddn")
     assert isinstance(attack, SoundDDN)
-    noise = [torch.randn(inputs.clean.shape[1:], generator=generator) for generator in inputs.generators()]
-    faint = inputs.clean + ratio(FAINT_SNR) * level(inputs.clean) * torch.stack(noise)
     cases: dict[str, tuple[dict[str, object], Callable[[PyTorchModel, AttackInputs], Candidates]]] = {
         "as it is": ({}, attack.examples),
         "without momentum": ({"MOMENTUM": 0.0}, attack.examples),
@@ -100,7 +97,7 @@ def variants(victim: Victim, inputs: AttackInputs, settings: AttackParams) -> It
         "constant steps": ({"LAST_STEP": 1.0}, attack.examples),
         "halving steps": ({"Steps": HalvingSteps}, attack.examples),
         "by the margin": ({}, lambda model, inputs: by_margin(attack, model, inputs)),
-        "from faint noise": ({}, lambda model, inputs: from_noise(attack, model, inputs, faint)),
+        "from faint noise": ({}, lambda model, inputs: from_noise(attack, model, inputs)),
     }
     for what, (changes, examples) in cases.items():
         yield what, costs(victim, inputs, attack, settings, changes, examples)
@@ -134,9 +131,9 @@ def by_margin(attack: SoundDDN, model: PyTorchModel, inputs: AttackInputs) -> Ca
     return descent(attack).run(model, inputs.clean, ByMargin(Towards(inputs.targets)), inputs.clean)
 
 
-def from_noise(attack: SoundDDN, model: PyTorchModel, inputs: AttackInputs, start: Tensor) -> Candidates:
+def from_noise(attack: SoundDDN, model: PyTorchModel, inputs: AttackInputs) -> Candidates:
     """Begin where no bin is exactly at the floor."""
-    return descent(attack).run(model, inputs.clean, Towards(inputs.targets), start)
+    return descent(attack).run(model, inputs.clean, Towards(inputs.targets), faintly_noisy(inputs))
 
 
 @dataclass(frozen=True)

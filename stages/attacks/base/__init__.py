@@ -1,7 +1,7 @@
 """What every attack is: parameters, what it is given, what it finds, how the cheapest example is searched.
 
-An attack proposes examples. The families `fixed_budget` and `minimum_norm` search the cheapest for each clip, and take
-no word for success but the model's float32 verdict on the array that is stored.
+An attack proposes examples. The families `fixed_budget` and `minimum_norm` search the cheapest for each clip. Nothing
+counts as success but by the model's float32 verdict on the array that is stored.
 """
 
 from abc import ABC, abstractmethod
@@ -20,8 +20,8 @@ from stages.core.params import Count, Name, Number, Parameters
 from stages.models.victim import Victim
 from stages.stores.perturbations import Norm
 
-Access = Literal["white_box", "black_box"]
-"""The attacker's view of the model: its gradients (white box), or only its decisions (black box)."""
+Access = Literal["white_box", "black_box", "unknown"]
+"""The attacker's view of the model: its gradients (white box), or its scores or decisions alone (black box)."""
 
 
 SENSELESS = {
@@ -60,9 +60,9 @@ class AttackParams(Parameters):
     search: SearchParams
 
     @property
-    def budgets(self) -> dict[str, float]:
-        """The budgets that rates are told for, which a store records."""
-        return {"eps": self.eps, "snr": self.snr}
+    def facts(self) -> dict[str, str | float]:
+        """The facts that a store records: the budgets that rates are told for, and what examples must withstand."""
+        return {"eps": self.eps, "snr": self.snr, "expectation": ", ".join(self.expectation)}
 
 
 def _of_images(name: str) -> str:
@@ -208,7 +208,15 @@ def load(name: str) -> Attack:
         'linf'
     """
     require_sense(name)
-    return params.read(f"attacks.{name}", plugins.find("stages.attacks", name, Attack))
+    return params.read(f"attacks.{name}", _find(name))
+
+
+def _find(name: str) -> type[Attack]:
+    """Find the class of an attack, whose name must tell its domain."""
+    kind = plugins.find("stages.attacks", name, Attack)
+    if name.startswith("sound_") != (kind.domain == "sound"):
+        raise InputError(f"the attack {name} changes the {kind.domain}: names of attacks on sound begin with sound_")
+    return kind
 
 
 def domain_of(name: str) -> DomainName:
@@ -217,7 +225,7 @@ def domain_of(name: str) -> DomainName:
     Raises:
         InputError: unknown name.
     """
-    return plugins.find("stages.attacks", name, Attack).domain
+    return _find(name).domain
 
 
 def restore(name: str, parameters: str) -> Attack:
@@ -227,6 +235,6 @@ def restore(name: str, parameters: str) -> Attack:
         InputError: unknown name, or the attack does not take these parameters.
     """
     try:
-        return plugins.find("stages.attacks", name, Attack).model_validate_json(parameters)
+        return _find(name).model_validate_json(parameters)
     except ValidationError as error:
         raise InputError(f"the attack {name} does not take the parameters {parameters}: {error}") from None

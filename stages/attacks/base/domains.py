@@ -58,7 +58,7 @@ class Domain(ABC):
 
     @abstractmethod
     def radius(self, clean: Tensor, budget: Tensor, norm: Norm) -> Tensor:
-        """Find how far examples may lie from the clips, so that what is stored keeps the budget.
+        """Find how far examples may lie from the clips, so that what is stored keeps the budget, or exceeds it little.
 
         Args:
             clean: the clips, as attacks see them.

@@ -1,4 +1,7 @@
-"""Attacks on sounds that must withstand a journey: expectation over transformations (Athalye et al. 2018)."""
+"""Attacks on sounds that must withstand a journey, after the expectation over transformations of Athalye et al. 2018.
+
+The expectation is over the channels, with one draw of each: equal clips are attacked alike in any batch.
+"""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -20,23 +23,23 @@ from stages.representations.base import Representation, load
 
 
 class Journey(nn.Module):
-    """One channel, with what is drawn of it."""
+    """One channel, with one draw of its noise or its room."""
 
-    def __init__(self, name: str, sample_rate: int, purpose: str) -> None:
+    def __init__(self, name: str, sample_rate: int, seed: int, purpose: str) -> None:
         """Set the channel.
 
         Args:
             name: name of the channel.
             sample_rate: sample rate of the sounds, in Hz.
+            seed: the run's seed.
             purpose: what the channel is drawn for; equal purposes draw alike.
         """
         super().__init__()
-        self.name, self.sample_rate, self.purpose = name, sample_rate, purpose
+        self.name, self.sample_rate, self.seed, self.purpose = name, sample_rate, seed, purpose
 
     def forward(self, sounds: Tensor) -> Tensor:
-        """Play sounds as attacks see them, shape (batch, 1, 1, samples), through the channel."""
-        # Drawn anew at each pass: a clip then gets the same in any batch.
-        draw = seeding.generator(0, self.purpose, self.name)
+        """Play sounds as attacks see them, shape (batch, 1, 1, samples), through the channel, within [0, 1]."""
+        draw = seeding.generator(self.seed, self.purpose, self.name)
         return shown(channels.CHANNELS[self.name](heard(sounds), self.sample_rate, draw)).clamp(0, 1)
 
 
@@ -67,6 +70,7 @@ class ExpectedVictim(Victim):
         lead: float,
         expected: Sequence[str],
         sample_rate: int,
+        seed: int,
     ) -> None:
         """Set the channels.
 
@@ -77,11 +81,12 @@ class ExpectedVictim(Victim):
             lead: as of `Victim`.
             expected: names of the channels.
             sample_rate: sample rate of the sounds, in Hz.
+            seed: the run's seed.
         """
         super().__init__(network, compute, front_end, lead)
         self.channels = tuple(expected)
-        self.seen = [Journey(name, sample_rate, "expectation") for name in expected]
-        self.judged = [Journey(name, sample_rate, "verdict") for name in expected]
+        self.seen = [Journey(name, sample_rate, seed, "expectation") for name in expected]
+        self.judged = [Journey(name, sample_rate, seed, "verdict") for name in expected]
 
     def as_foolbox(self) -> foolbox.PyTorchModel:
         """Wrap the model behind its channels for Foolbox; done once."""
@@ -113,13 +118,14 @@ def _played(journey: nn.Module, sounds: Tensor, batch_size: int) -> Tensor:
 class ExpectedSoundDomain(SoundDomain):
     """Sounds that must fool through some channels too."""
 
-    def __init__(self, representation: Representation, audio: AudioParams, expected: Sequence[str]) -> None:
+    def __init__(self, representation: Representation, audio: AudioParams, expected: Sequence[str], seed: int) -> None:
         """Set the channels, beside what a sound's domain has.
 
         Args:
             representation: as of `SoundDomain`.
             audio: as of `SoundDomain`.
             expected: names of the channels.
+            seed: the run's seed.
 
         Raises:
             InputError: there is no such channel, or it needs a package that is not there.
@@ -127,20 +133,16 @@ class ExpectedSoundDomain(SoundDomain):
         super().__init__(representation, audio)
         for name in expected:
             channels.require(name)
-        self.expected = expected
-
-    @property
-    def facts(self) -> dict[str, str | int]:
-        """The facts that a store records about what it holds."""
-        return super().facts | {"expectation": ", ".join(self.expected)}
+        self.expected, self.seed = expected, seed
 
     def victim(self, cell: Cell, model: str) -> Victim:
         """Read a model that takes sounds, behind the channels."""
         rate = self.audio.sample_rate
-        return ExpectedVictim(cell.model(model), cell.compute, self.front_end(), LEAD, self.expected, rate)
+        front_end = self.front_end()
+        return ExpectedVictim(cell.model(model), cell.compute, front_end, LEAD, self.expected, rate, self.seed)
 
 
-def domain(name: DomainName, representation: str, settings: AttackParams) -> Domain:
+def domain(name: DomainName, representation: str, settings: AttackParams, seed: int) -> Domain:
     """Find what an attack changes; the domain of sounds goes with a representation, as params.yaml has it.
 
     Raises:
@@ -149,4 +151,4 @@ def domain(name: DomainName, representation: str, settings: AttackParams) -> Dom
     if name == "image":
         return IMAGE
     front_end, audio = load(representation), params.read("audio", AudioParams)
-    return ExpectedSoundDomain(front_end, audio, settings.expectation)
+    return ExpectedSoundDomain(front_end, audio, settings.expectation, seed)

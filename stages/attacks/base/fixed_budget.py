@@ -87,7 +87,8 @@ class _Attempts:
         tried = self.attack.examples(self.model, there, limits, self.ends[rows].to(device))
         examples = domain.settled(tried.examples.detach().cpu())
         cost = self.attack.verified_distances(self.victim, inputs, examples)
-        self.found.keep_better(rows, examples, torch.where(cost <= budget, cost, torch.inf))
+        # Rounding to 16 bits may bring an example beyond its budget: it counts, at the cost that it has.
+        self.found.keep_better(rows, examples, cost)
         self.found.queries[rows] += tried.queries + 1
         fooled = self.found.fooled[rows].reshape(-1, 1, 1, 1)
         self.ends[rows] = torch.where(fooled, self.found.adversarial[rows], examples)

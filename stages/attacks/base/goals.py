@@ -6,7 +6,7 @@ from typing import Protocol
 from torch import Tensor
 from torch.nn import functional
 
-from stages.attacks.base.gradients import logit_margin
+from stages.models.victim import logit_margin
 
 
 class Goal(Protocol):

@@ -5,23 +5,7 @@ from foolbox import PyTorchModel
 from torch import Tensor
 from torch.nn import functional
 
-
-def logit_margin(logits: Tensor, targets: Tensor) -> Tensor:
-    """Compute how far the target's logit lies above the best other one; positive where the target is predicted.
-
-    Args:
-        logits: the model's logits, shape (batch, classes).
-        targets: the target classes, shape (batch,).
-
-    Returns:
-        the margins, shape (batch,).
-
-    Example:
-        >>> logit_margin(torch.tensor([[2.0, 5.0, 1.0]]), torch.tensor([1]))
-        tensor([3.])
-    """
-    others = logits.scatter(1, targets[:, None], -torch.inf).amax(1)
-    return logits.gather(1, targets[:, None]).squeeze(1) - others
+from stages.models.victim import logit_margin
 
 
 def logit_margin_and_gradient(model: PyTorchModel, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

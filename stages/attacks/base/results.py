@@ -14,7 +14,7 @@ class Candidates:
     """The examples that an attack proposes for a batch of clips."""
 
     examples: Tensor
-    """Proposed examples, in the shape of the images."""
+    """Proposed examples, in the shape of the clips."""
     queries: Tensor
     """Passes through the model per clip, each forward alone or forward and backward, shape (batch,)."""
 

@@ -13,7 +13,7 @@ from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.results import AttackResult
 from stages.core.progress import Progress
 from stages.models import distributed, resume
-from stages.models.resume import Scratch
+from stages.models.resume import Scratch, State
 from stages.models.victim import Victim
 from stages.stores.adversarial import Adversarial
 from stages.stores.perturbations import NORMS
@@ -71,17 +71,22 @@ class AttackRun:
         """Find the cheapest examples, shard by shard, after those that a killed run left behind."""
         scratch = self._scratch
         kept = distributed.broadcast(scratch.read())
-        found = AttackResult(**kept) if kept else AttackResult.nothing(inputs[torch.arange(0)])
+        found = self._taken_up(kept) if kept else AttackResult.nothing(inputs[torch.arange(0)])
         progress = Progress(self.what, len(inputs), done=len(found.cost))
         while (done := len(found.cost)) < len(inputs):
             begin = done + distributed.rank() * SHARD
             shard = inputs[torch.arange(len(inputs))[begin : begin + SHARD]]
             found = AttackResult.joined([found, *distributed.all_gather(self._attacked(shard))])
             if distributed.is_main_process():
-                scratch.write(vars(found))
+                stored = torch.from_numpy(inputs.domain.stored(found.adversarial))
+                scratch.write({**vars(found), "adversarial": stored})
                 progress.add(len(found.cost) - done, note=f"{found.fooled.float().mean():.0%} fooled at some size")
         progress.close()
         return found
+
+    def _taken_up(self, kept: State) -> AttackResult:
+        """Turn what a killed run left behind, which is as small as in a store, back into what it had found."""
+        return AttackResult(**{**kept, "adversarial": self.inputs.domain.restored(kept["adversarial"].numpy())})
 
     def _attacked(self, shard: AttackInputs) -> AttackResult:
         """Find the cheapest examples of one shard, which is empty where there are more processes than shards."""

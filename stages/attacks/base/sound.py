@@ -11,11 +11,15 @@ from torch import Tensor
 
 from stages.attacks.base import Access, Attack, AttackParams
 from stages.attacks.base.goals import Goal
+from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.results import Candidates
 from stages.stores.perturbations import Norm, ratio
 
 MOMENTUM = 0.75
 """Decay of the sum of the gradients: the clip's loudest bin, which all others are relative to, jumps."""
+
+FAINT_SNR = 60.0
+"""Signal-to-noise ratio of the noise that a descent may start from, in dB."""
 
 LAST_STEP = 0.05
 """Size of the last step, as a share of the first: steps shrink along half a cosine."""
@@ -186,6 +190,17 @@ class ShrinkingDescent:
             delta = examples - clean - self.steps.size(step) * radius * look.velocity / rms(look.velocity)
             examples = (clean + delta * radius / rms(delta)).clamp(0, 1)
         return Candidates.alike(best, self.steps.count + 1)
+
+
+def with_noise(inputs: AttackInputs, snr: float) -> Tensor:
+    """Add white noise to the clips, each from its own generator, at a signal-to-noise ratio in dB."""
+    draws = [torch.randn(inputs.clean.shape[1:], generator=generator) for generator in inputs.generators()]
+    return inputs.clean + ratio(snr) * level(inputs.clean) * torch.stack(draws).to(inputs.clean)
+
+
+def faintly_noisy(inputs: AttackInputs) -> Tensor:
+    """Begin where no bin is exactly at the floor: at the clips with noise that is hardly heard."""
+    return with_noise(inputs, FAINT_SNR).clamp(0, 1)
 
 
 def rms(delta: Tensor) -> Tensor:

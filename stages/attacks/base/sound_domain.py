@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from stages.attacks.base.domains import Domain
 from stages.audio import decoding
+from stages.audio.channels import FULL_SCALE
 from stages.audio.decoding import AudioParams
 from stages.audio.masking import Masking
 from stages.core import paths
@@ -15,9 +16,6 @@ from stages.models.victim import Victim
 from stages.representations.base import Representation
 from stages.stores.features import Features
 from stages.stores.perturbations import Norm
-
-FULL_SCALE = 32768
-"""Number of steps of a 16-bit sample from 0 to 1."""
 
 SLACK = 1e-3
 """Share by which a perturbation of a sound is made smaller than its budget: rounding to 16 bits may make it grow."""
@@ -82,13 +80,14 @@ class SoundDomain(Domain):
         match norm:
             case "snr":
                 # Rounding adds noise of a twelfth of a step, squared.
-                power = (limits * rms(waveforms)).square() - 1 / (12 * FULL_SCALE**2)
+                power = limits.square() * waveforms.square().mean(1) - 1 / (12 * FULL_SCALE**2)
                 amplitude = (1 - SLACK) * power.clamp(min=0).sqrt()
             case "peak":
                 # Of whole steps a rounded perturbation is never larger.
                 amplitude = (limits * waveforms.abs().amax(1) * FULL_SCALE).floor() / FULL_SCALE
             case _:
-                return limits.reshape(-1, 1, 1, 1)
+                # What rounding adds to a bin that the clip masks nothing in is not known beforehand.
+                return (1 - SLACK) * limits.reshape(-1, 1, 1, 1)
         return (amplitude / 2).reshape(-1, 1, 1, 1)
 
 
@@ -114,11 +113,6 @@ def shown(waveforms: Tensor) -> Tensor:
 def heard(sounds: Tensor) -> Tensor:
     """Turn sounds as attacks see them back into waveforms, shape (batch, samples)."""
     return 2 * sounds.flatten(1) - 1
-
-
-def rms(waveforms: Tensor) -> Tensor:
-    """Compute the root mean square of waveforms, shape (batch, samples): shape (batch,)."""
-    return waveforms.square().mean(1).sqrt()
 
 
 def sound_size(clean: Array, adversarial: Array, norm: Norm, sample_rate: int) -> Floats:
