@@ -16,6 +16,7 @@ import soundfile
 from stages.attacks.sound_files import read_table
 from stages.audio import decoding
 from stages.audio.decoding import AudioParams
+from stages.core import paths
 from stages.core.arrays import Floats
 from stages.core.errors import InputError
 from stages.inference import wavs
@@ -101,7 +102,11 @@ def test_the_table_tells_classes_and_decibels(tmp_path: Path) -> None:
     ]
 
 
-def test_sound_files_takes_the_folder(tmp_path: Path) -> None:
+def test_sound_files_takes_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for clip in CLIPS:
+        (paths.RAW / clip).parent.mkdir(parents=True, exist_ok=True)
+        (paths.RAW / clip).touch()
     made = sounds()
     wavs.write_sounds(made, tmp_path / "sounds")
     table = read_table(tmp_path / "sounds/table.csv")
