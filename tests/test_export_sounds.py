@@ -102,11 +102,17 @@ def test_the_table_tells_classes_and_decibels(tmp_path: Path) -> None:
     ]
 
 
-def test_sound_files_takes_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def _clips(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clips that the tables name."""
+    raw = tmp_path_factory.mktemp("raw")
+    monkeypatch.setattr(paths, "RAW", raw)
     for clip in CLIPS:
-        (paths.RAW / clip).parent.mkdir(parents=True, exist_ok=True)
-        (paths.RAW / clip).touch()
+        (raw / clip).parent.mkdir(parents=True, exist_ok=True)
+        (raw / clip).touch()
+
+
+def test_sound_files_takes_the_folder(tmp_path: Path) -> None:
     made = sounds()
     wavs.write_sounds(made, tmp_path / "sounds")
     table = read_table(tmp_path / "sounds/table.csv")
