@@ -1,6 +1,6 @@
 """Decoupled direction and norm on the waveform (Rony et al. 2019)."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 import foolbox
 from pydantic import Field
@@ -24,6 +24,11 @@ class SoundDDN(SoundAttack, MinimumNorm):
     rel_stepsize: Annotated[Number, Field(gt=0, le=2)]
     gamma: Annotated[Number, Field(gt=0, lt=1)]
     first_snr: Annotated[Number, Field(ge=0, le=120)]
+
+    @classmethod
+    def of_steps(cls, steps: int) -> Self:
+        """Make the attack as it is by default, but with so many steps."""
+        return cls(steps=steps, rel_stepsize=0.5, gamma=0.1, first_snr=30.0, schedule={})
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Take the smallest perturbation that fools, or the clip where none did."""

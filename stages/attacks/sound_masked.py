@@ -1,21 +1,16 @@
 """A descent on the waveform below what the clip masks (Qin et al. 2019)."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-import foolbox
-from pydantic import Field
 from torch import Tensor
 
 from stages.attacks.base import AttackParams
-from stages.attacks.base.fixed_budget import FixedBudget
-from stages.attacks.base.goals import Towards
+from stages.attacks.base.in_ball import InBall
 from stages.attacks.base.inputs import AttackInputs
-from stages.attacks.base.results import Candidates
-from stages.attacks.base.sound import BallDescent, SoundAttack, Steps, column
+from stages.attacks.base.sound import Ball, column
 from stages.attacks.base.sound_domain import SoundDomain, heard
 from stages.audio.masking import Masking
-from stages.core.params import Count, Number
 from stages.stores.perturbations import Norm
 
 CUTS = 2
@@ -25,7 +20,7 @@ TINY = 1e-20
 """Magnitude that no bin is divided by less than."""
 
 
-class SoundMasked(SoundAttack, FixedBudget):
+class SoundMasked(InBall):
     """Descents in which no bin of the perturbation's spectrum rises above a multiple of the masking threshold.
 
     The budget is that multiple: at 1 nothing is heard. The paper penalises what is heard instead; here it is cut off.
@@ -35,25 +30,16 @@ class SoundMasked(SoundAttack, FixedBudget):
     largest_budget: ClassVar[float] = 1000.0
     paper = "Qin et al.: Imperceptible, Robust, and Targeted Adversarial Examples for Speech Recognition, ICML 2019"
 
-    steps: Annotated[Count, Field(ge=1, le=10000)]
-    rel_stepsize: Annotated[Number, Field(gt=0, le=2)]
-
-    @property
-    def iterations(self) -> int:
-        """The number of steps of one descent."""
-        return self.steps
-
     def first_budget(self, settings: AttackParams) -> float:
         """Begin at the threshold itself."""
         return 1.0
 
-    def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
-        """Descend from `start`."""
+    def ball(self, inputs: AttackInputs) -> Ball:
+        """Bound every bin by what the clips mask there."""
         assert isinstance(inputs.domain, SoundDomain)
         masking = Masking(inputs.domain.audio.sample_rate)
         thresholds = masking.thresholds(heard(inputs.clean).cpu().numpy()).to(inputs.clean.device)
-        descent = BallDescent(Masked(masking, thresholds / 2), Steps(self.steps, self.rel_stepsize))
-        return descent.run(model, inputs.clean, Towards(inputs.targets), budget, start)
+        return Masked(masking, thresholds / 2)
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,7 @@ def departures(attacked: Attacked) -> Floats:
     ratios = np.zeros(len(found), np.float32)
     if not len(inputs):
         return ratios
-    settings = {"steps": STEPS, "rel_stepsize": 0.5, "gamma": 0.1, "first_snr": 30.0, "schedule": {}}
-    kinds = [kind.model_validate(settings) for kind in (Departure, DepartureFromNoise)]
+    kinds = [kind.of_steps(STEPS) for kind in (Departure, DepartureFromNoise)]
     unused = SearchParams(start=1, smallest=1, factor=2, tolerance=1)
     costs = [kind.search(attacked.victim, inputs, unused).cost.numpy() for kind in kinds]
     ratios[attacked.correct] = np.min([found[attacked.correct], *costs], axis=0)

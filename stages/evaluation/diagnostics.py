@@ -111,9 +111,8 @@ def of_sound_effort(victim: Victim, inputs: AttackInputs, sizes: Floats, budget:
     if not len(nearest):
         return {"effort_converged": 0.0}
     chosen = inputs[torch.from_numpy(nearest)]
-    settings = {"steps": steps, "rel_stepsize": 0.5, "gamma": 0.1, "first_snr": 30.0, "schedule": {}}
     unused = SearchParams(start=1, smallest=1, factor=2, tolerance=1)
-    costs = [kind.model_validate(settings).search(victim, chosen, unused).cost for kind in (SoundDDN, FromNoise)]
+    costs = [kind.of_steps(steps).search(victim, chosen, unused).cost for kind in (SoundDDN, FromNoise)]
     return {"effort_converged": int((torch.stack(costs).amin(0) <= budget).sum()) / len(inputs)}
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from stages.reporting.sections import Section
 from stages.stores.perturbations import WORST
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
+
+Cell = Callable[[float | None], str]
+"""Writes a number, or that there is none."""
 
 NOTHING = "\N{EN DASH}"
 """Text in place of a number that there is not."""
@@ -219,41 +222,36 @@ def _tables(section: Section, eps: float, snr: float) -> Iterator[str]:
         yield f"moved into any wrong class, as {domain} {budget}: {error};"
     medians = _arrow(format_decibels(means["untargeted"]["sound"].get("snr_median")) for means in (before, after))
     yield f"SNR at which half the sounds leave their class: {medians}.\n"
-    yield from _sound_table(before["adaptive"], after["adaptive"], snr)
-    yield from _image_table(before["adaptive"], after["adaptive"], eps)
+    first, second = before["adaptive"], after["adaptive"]
+    titles = ("sound", f"{snr:g} dB", "median SNR", "SNR for 90 %")
+    yield from _attack_table(first, second, in_sound(first), titles, dict.fromkeys(rates.SNRS, format_decibels))
+    titles = ("image", f"{eps:g}", "median cost", "eps90")
+    yield from _attack_table(first, second, in_image(first), titles, dict.fromkeys(rates.COST_QUANTILES, format_number))
 
 
-def _sound_table(before: Metrics, after: Metrics, snr: float) -> Iterator[str]:
-    names = in_sound(before)
+def _attack_table(
+    before: Metrics, after: Metrics, names: Sequence[str], titles: Sequence[str], costs: Mapping[str, Cell]
+) -> Iterator[str]:
+    """Yield the lines of one table, none if there are no attacks.
+
+    Args:
+        before: metrics of the attacks on the baseline.
+        after: metrics of those on the hardened model.
+        names: the attacks, a row each.
+        titles: titles of domain, fooling rate and costs.
+        costs: keys of the costs, and how each is written.
+    """
     if not names:
         return
-    titles = (f"targeted fooling rate within {snr:g} dB", "at any size", "median SNR", "SNR for 90 %", "queries a clip")
-    yield f"| sound | {' | '.join(titles)} |"
+    domain, rate, *dear = titles
+    yield f"| {' | '.join([domain, f'targeted fooling rate within {rate}', 'at any size', *dear, 'queries a clip'])} |"
     yield "|---|---|---|---|---|---|"
     for attack in names:
         pair = (before[attack], after[attack])
         cells = [
             _arrow(interval(each, "fooling_rate") for each in pair),
             _arrow(percent(each.get("fooling_ceiling")) for each in pair),
-            *(_arrow(format_decibels(each.get(name)) for each in pair) for name in rates.SNRS),
-            _arrow(whole(each.get("queries")) for each in pair),
-        ]
-        yield f"| `{attack}`{_doubt(pair)} | {' | '.join(cells)} |"
-    yield ""
-
-
-def _image_table(before: Metrics, after: Metrics, eps: float) -> Iterator[str]:
-    names = in_image(before)
-    if not names:
-        return
-    yield f"| image | targeted fooling rate within {eps:g} | at any size | median cost | eps90 | queries a clip |"
-    yield "|---|---|---|---|---|---|"
-    for attack in names:
-        pair = (before[attack], after[attack])
-        cells = [
-            _arrow(interval(each, "fooling_rate") for each in pair),
-            _arrow(percent(each.get("fooling_ceiling")) for each in pair),
-            *(_arrow(format_number(each.get(name)) for each in pair) for name in rates.COST_QUANTILES),
+            *(_arrow(write(each.get(name)) for each in pair) for name, write in costs.items()),
             _arrow(whole(each.get("queries")) for each in pair),
         ]
         yield f"| `{attack}`{_doubt(pair)} | {' | '.join(cells)} |"
