@@ -150,9 +150,11 @@ def share() -> None:
 
 
 def assert_same(one: Adversarial, other: Adversarial) -> None:
-    for name, values in vars(one).items():
-        if name != "attributes":
-            np.testing.assert_array_equal(getattr(other, name), values, err_msg=name)
+    assert other.sizes.keys() == one.sizes.keys()
+    for name, values in {**vars(one), **one.sizes}.items():
+        if name not in {"attributes", "sizes"}:
+            found = other.sizes[name] if name in one.sizes else getattr(other, name)
+            np.testing.assert_array_equal(found, values, err_msg=name)
 
 
 @pytest.mark.distributed
