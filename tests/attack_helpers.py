@@ -21,7 +21,10 @@ def settings_of(tuning_clips: int = 24, max_levels: int = 3) -> AttackParams:
     """What all attacks share, with some number of clips to tune on."""
     return AttackParams(
         eps=0.02,
+        eps_l2=0.02,
+        eps_l1=0.01,
         snr=30.0,
+        chromagram="frozen",
         expectation=[],
         fooling_rate=0.9,
         tuning_clips=tuning_clips,

@@ -40,7 +40,7 @@ def attack_store(costs: list[float], clips: int = 6) -> Adversarial:
     success = np.isfinite(cost)
     clean = np.full((clips, 1, 32, 32), 0.5, np.float32)
     adversarial = clean + np.where(success, cost, 0)[:, None, None, None].astype(np.float32)
-    norms: tuple[Norm, ...] = ("linf", "l2", "l1")
+    norms: tuple[Norm, ...] = ("linf", "l2", "l1", "l0")
     return Adversarial(
         clip=np.array([f"clip{i}" for i in range(clips)]),
         label=np.zeros(clips, np.int64),

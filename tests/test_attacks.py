@@ -1,5 +1,6 @@
 """Every attack keeps the contract; the cost search finds what can be worked out by hand."""
 
+from collections.abc import Sequence
 from contextlib import chdir
 from itertools import combinations
 from pathlib import Path
@@ -19,11 +20,11 @@ from stages.attacks.base.fixed_budget import FixedBudget
 from stages.attacks.base.goals import AwayFrom, Goal, Towards
 from stages.attacks.base.gradients import logit_gradients, probability_gradients
 from stages.attacks.base.inputs import AttackInputs, StartingPoints, attack_inputs
-from stages.attacks.base.linf import NEVER, STOP_MARGIN, Iterative, LinfDescent, OneStep
+from stages.attacks.base.linf import NEVER, FromOneStep, LinfDescent, OneStep
 from stages.attacks.base.minimum_norm import MinimumNorm
 from stages.attacks.base.prepare import cell_inputs, starting_points
 from stages.attacks.base.results import AttackResult, Candidates
-from stages.attacks.base.tuning import tune
+from stages.attacks.base.tuning import Tuning, tune
 from stages.attacks.bim import BIM
 from stages.attacks.fgsm import FGSM
 from stages.attacks.jsma import Rule, SaliencyMapAttack
@@ -197,7 +198,8 @@ def test_the_cost_of_a_linear_model(attack: Attack, rng: np.random.Generator, co
     # Every bin counts alike, so in every norm the cheapest way is to raise all by what the mean lacks.
     least = 0.5 - levels
     assert (found.cost >= 0.999 * least).all()
-    assert (found.cost <= {"white_box": 1.3, "black_box": 2.5}[attack.access] * least).all()
+    # Those without gradients are given a few hundred queries.
+    assert (found.cost <= {"white_box": 1.3, "black_box": 4.0}[attack.access] * least).all()
 
 
 @every_attack
@@ -221,7 +223,7 @@ def test_an_attack_says_what_it_is(attack: Attack) -> None:
 
 @pytest.mark.parametrize(
     "attack",
-    [name for name in NAMES if issubclass(plugins.find("stages.attacks", name, Attack), Iterative)],
+    [name for name in NAMES if issubclass(plugins.find("stages.attacks", name, Attack), FromOneStep)],
     indirect=True,
 )
 def test_iterating_never_costs_more_than_one_step(
@@ -288,7 +290,7 @@ def test_the_descent_is_foolboxes_to_the_bit(rng: np.random.Generator, theirs: A
     goal: Goal = Towards(classes) if targeted else AwayFrom(classes)
     ours, early = (
         LinfDescent(steps=7, rel_stepsize=0.3, stop_margin=margin).run(model, images, goal, budget, images)
-        for margin in (NEVER, STOP_MARGIN)
+        for margin in (NEVER, 0.1)
     )
     # Foolbox's signature says float, its arithmetic broadcasts: each clip has a budget of its own.
     criterion = TargetedMisclassification(classes) if targeted else Misclassification(classes)
@@ -454,8 +456,8 @@ def test_an_example_beyond_the_budget_counts_at_its_own_cost(compute: ComputePar
     victim = Victim(Linear(), compute)
     inputs = towards(victim, torch.full((1, 1, 8, 8), 0.3), 1)
     found = Cheat(schedule={}).search(victim, inputs, SearchParams(start=0.15, smallest=0.15, factor=2.0, tolerance=1))
-    # Twice 0.15 does.
-    assert found.cost[0] == pytest.approx(0.3)
+    # Twice 0.15 does, and on the way there 0.2.
+    assert found.cost[0] == pytest.approx(0.2, abs=0.005)
     assert not (found.cost <= 0.15).any()
 
 
@@ -470,53 +472,64 @@ class Timid(MinimumNorm):
         return Candidates.alike((inputs.clean + 0.1 * self.steps).clamp(0, 1), 1)
 
 
+def tuned(compute: ComputeParams, attack: Attack, means: Sequence[float], max_levels: int) -> Tuning:
+    """An attack tuned on one linear model."""
+    victim = Victim(Linear(), compute)
+    images = torch.tensor(means)[:, None, None, None].expand(-1, 1, 8, 8).clone()
+    return tune(attack, [(victim, towards(victim, images, 1))], settings_of(max_levels=max_levels))
+
+
 @pytest.mark.parametrize(
     ("means", "max_levels", "steps", "reached", "converged"),
     [
         ([0.15, 0.3, 0.35], 0, 1, False, False),
         ([0.15, 0.3, 0.35], 1, 2, False, False),
-        ([0.01, 0.45, 0.45], 2, 1, False, True),
         ([0.15, 0.3, 0.35], 5, 4, True, True),
-        ([0.01, 0.45, 0.45], 3, 1, False, True),
-        ([0.01, 0.45, 0.45], 5, 1, False, True),
+        ([0.01, 0.45, 0.45], 2, 1, False, True),
         ([0.45, 0.45, 0.45], 5, 1, True, True),
     ],
 )
 def test_tuning_climbs_until_enough_are_fooled_or_nothing_is_gained(
     compute: ComputeParams, means: list[float], max_levels: int, steps: int, reached: bool, converged: bool
 ) -> None:
+    found = tuned(compute, Timid(steps=1, schedule={"steps": 2}), means, max_levels)
+    assert isinstance(found.attack, Timid)
+    assert (found.attack.steps, found.reached, found.converged) == (steps, reached, converged)
+
+
+class Cheaper(Timid):
+    """Fools every clip at once, and at each level at half the price, but never below a tenth."""
+
+    def examples(self, model: object, inputs: AttackInputs) -> Candidates:  # noqa: ARG002 - the interface
+        return Candidates.alike((inputs.clean + max(0.4 / self.steps, 0.1)).clamp(0, 1), 1)
+
+    def verified_distances(self, victim: Victim, inputs: AttackInputs, examples: Tensor) -> Tensor:  # noqa: ARG002
+        return (examples - inputs.clean).flatten(1).amax(1)
+
+
+@pytest.mark.parametrize(("max_levels", "steps", "fall", "converged"), [(1, 2, 0.5, False), (9, 4, 0.0, True)])
+def test_tuning_climbs_until_the_median_cost_no_longer_falls(
+    compute: ComputeParams, max_levels: int, steps: int, fall: float, converged: bool
+) -> None:
+    found = tuned(compute, Cheaper(steps=1, schedule={"steps": 2}), [0.1] * 4, max_levels)
+    assert isinstance(found.attack, Cheaper)
+    assert (found.attack.steps, found.converged) == (steps, converged)
+    assert found.fall == pytest.approx(fall, abs=0.01)
+    assert found.facts["tuning_fall"] == found.fall
+
+
+def test_all_models_get_the_strength_that_the_hardest_needs(compute: ComputeParams) -> None:
     victim = Victim(Linear(), compute)
-    images = torch.tensor(means)[:, None, None, None].expand(-1, 1, 8, 8).clone()
-    settings = settings_of(tuning_clips=3, max_levels=max_levels)
-    timid = Timid(steps=1, schedule={"steps": 2})
-    tuned = tune(timid, victim, towards(victim, images, 1), settings)
-    assert isinstance(tuned.attack, Timid)
-    assert (tuned.attack.steps, tuned.reached, tuned.converged) == (steps, reached, converged)
+    easy, hard = (towards(victim, torch.full((3, 1, 8, 8), level), 1) for level in (0.45, 0.35))
+    timid, settings = Timid(steps=1, schedule={"steps": 2}), settings_of()
+    assert tune(timid, [(victim, easy)], settings).levels == 0
+    assert tune(timid, [(victim, easy), (victim, hard)], settings).levels == 1
 
 
 def test_a_share_that_is_just_reached_is_reached(compute: ComputeParams) -> None:
     """0.9 of 20 clips, which is less than 0.9 in float32."""
-    victim = Victim(Linear(), compute)
-    images = torch.tensor([0.45] * 18 + [0.01] * 2)[:, None, None, None].expand(-1, 1, 8, 8).clone()
-    settings = settings_of(tuning_clips=20)
-    tuned = tune(Timid(steps=1, schedule={"steps": 2}), victim, towards(victim, images, 1), settings)
-    assert (tuned.ceiling, tuned.reached, tuned.levels) == (0.9, True, 0)
-
-
-class Stepwise(Timid):
-    """Fools 179 of 200 clips, and once it is stronger 180: 0.895 and 0.9."""
-
-    def examples(self, model: object, inputs: AttackInputs) -> Candidates:  # noqa: ARG002 - the interface
-        fooled = inputs.clean.amax((1, 2, 3), keepdim=True) <= 0.1 * self.steps
-        return Candidates.alike(torch.where(fooled, 1.0, inputs.clean), 1)
-
-
-def test_the_level_that_reaches_the_rate_is_taken_however_little_it_gained(compute: ComputeParams) -> None:
-    victim = Victim(Linear(), compute)
-    images = torch.tensor([0.05] * 179 + [0.15] + [0.25] * 20)[:, None, None, None].expand(-1, 1, 8, 8).clone()
-    settings = settings_of(tuning_clips=200)
-    tuned = tune(Stepwise(steps=1, schedule={"steps": 2}), victim, towards(victim, images, 1), settings)
-    assert (tuned.ceiling, tuned.reached, tuned.levels) == (0.9, True, 1)
+    found = tuned(compute, Timid(steps=1, schedule={"steps": 2}), [0.45] * 18 + [0.01] * 2, 3)
+    assert (found.ceiling, found.reached, found.levels) == (0.9, True, 0)
 
 
 def test_a_budget_is_tried_on_every_clip_even_below_the_smallest_one_searched(compute: ComputeParams) -> None:
@@ -545,18 +558,8 @@ def test_an_attack_without_a_schedule_is_not_tuned(compute: ComputeParams) -> No
     victim = Victim(Linear(), compute)
     settings = settings_of(tuning_clips=3)
     inputs = towards(victim, torch.full((3, 1, 8, 8), 0.3), 1)
-    tuned = tune(Untouchable(steps=1, schedule={}), victim, inputs, settings)
-    assert (tuned.clips, tuned.levels, tuned.reached, tuned.converged) == (0, 0, False, True)
-
-
-def test_tuning_asks_whether_clips_are_fooled_not_how_cheaply(compute: ComputeParams) -> None:
-    images = torch.linspace(0.1, 0.49, 10)[:, None, None, None].expand(-1, 1, 8, 8).clone()
-    victim = Victim(Linear(), compute)
-    inputs = towards(victim, images, 1)
-    cheapest, first = (FGSM(schedule={}).search(victim, inputs, each) for each in (SEARCH, SEARCH.first_success()))
-    assert torch.equal(first.fooled, cheapest.fooled)
-    assert first.queries.sum() < cheapest.queries.sum() / 2
-    assert (first.cost <= cheapest.cost * (1 + SEARCH.factor)).all()
+    found = tune(Untouchable(steps=1, schedule={}), [(victim, inputs)], settings)
+    assert (found.clips, found.fall, found.levels, found.reached, found.converged) == (0, None, 0, False, True)
 
 
 def test_a_schedule_raises_each_parameter_up_to_its_bound(configured: dict[str, Attack]) -> None:
@@ -575,9 +578,9 @@ def test_a_schedule_of_unknown_parameters_is_refused() -> None:
     text = params.FILE.read_text(encoding="utf-8").replace("schedule: {steps: 2}", "schedule: {stride: 2}", 1)
     params.FILE.write_text(text, encoding="utf-8")
     with pytest.raises(
-        InputError, match=r"attacks.bim: schedule: stride is no number of the attack; it has steps, rel_"
+        InputError, match=r"attacks.mifgsm: schedule: stride is no number of the attack; it has steps, rel_"
     ):
-        attacks.load("bim")
+        attacks.load("mifgsm")
 
 
 with_budget = pytest.mark.parametrize(
@@ -586,8 +589,15 @@ with_budget = pytest.mark.parametrize(
     indirect=True,
 )
 
+by_gradients = pytest.mark.parametrize(
+    "attack",
+    [name for name in NAMES if issubclass(plugins.find("stages.attacks", name, Attack), FromOneStep | OneStep)],
+    indirect=True,
+)
+"""Attacks that are as good at every budget: a search at random is not."""
 
-@with_budget
+
+@by_gradients
 def test_what_fools_at_the_first_budget_costs_no_more(
     attack: Attack, rng: np.random.Generator, compute: ComputeParams
 ) -> None:
@@ -598,7 +608,7 @@ def test_what_fools_at_the_first_budget_costs_no_more(
     assert (cost <= 0.06).all(), cost.max() - 0.06
 
 
-@with_budget
+@by_gradients
 def test_the_first_budget_is_tried_even_if_more_is_known_to_suffice(
     attack: Attack, rng: np.random.Generator, compute: ComputeParams
 ) -> None:

@@ -37,8 +37,12 @@ def test_the_repositorys_own_parameters_pass() -> None:
             ["dwt_tonnets"],
             "unknown name 'dwt_tonnets' among the representations; there are: cwt",
         ),
-        ("grid.attack", ["fgsm", "bin"], "unknown name 'bin' among the attacks; there are: bim, boundary, cw, ddn, "),
-        ("craft.attack", "bin", "craft.attack: unknown name 'bin' among the attacks; there are: bim, boundary"),
+        (
+            "grid.attack",
+            ["fgsm", "bin"],
+            "unknown name 'bin' among the attacks; there are: apgd, bim, boundary, cw, ddn, ",
+        ),
+        ("craft.attack", "bin", "craft.attack: unknown name 'bin' among the attacks; there are: apgd, bim, boundary"),
         ("craft.attack", "sound_ddn", "craft.attack: must name an attack on images, of which the adversarial training"),
         (
             "grid.attack",
@@ -62,7 +66,10 @@ def test_bad_parameters_get_one_clear_error(workdir: Path, key: str, value: obje
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("attack.epss", "attack.epss: unknown key; the keys here are: eps, expectation, fooling_rate, max_levels"),
+        (
+            "attack.epss",
+            "attack.epss: unknown key; the keys here are: chromagram, eps, eps_l1, eps_l2, expectation",
+        ),
         ("train.augment.mask", "train.augment.mask: unknown key; the keys here are: band_mask, mixup"),
         ("sead", "sead: unknown key; the keys here are: attack, attacks"),
     ],
@@ -95,7 +102,7 @@ def test_a_missing_key_is_told(workdir: Path, key: str, message: str | None) -> 
 def test_an_attack_that_is_named_has_parameters(workdir: Path) -> None:
     set_params(workdir, {"grid.attack": ["bim"]})
     remove_param(workdir, "attacks.bim")
-    with pytest.raises(InputError, match=r"attacks\.bim: missing key; the keys here are: boundary, cw"):
+    with pytest.raises(InputError, match=r"attacks\.bim: missing key; the keys here are: apgd, boundary, cw"):
         check.main()
 
 

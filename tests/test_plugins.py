@@ -37,5 +37,5 @@ def test_no_class_and_several_are_errors(monkeypatch: pytest.MonkeyPatch, source
 
 
 def test_an_unknown_name_is_told_those_that_there_are() -> None:
-    with pytest.raises(InputError, match=r"unknown name 'bimm' among the attacks; there are: bim, boundary, cw"):
+    with pytest.raises(InputError, match=r"unknown name 'bimm' among the attacks; there are: apgd, bim, boundary, cw"):
         plugins.module("stages.attacks", "bimm")

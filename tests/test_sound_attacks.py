@@ -244,7 +244,7 @@ def test_goals_by_their_margin() -> None:
     logits, rows = torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 5.0]]), torch.arange(2)
     goal = ByMargin(Towards(torch.tensor([1, 1])))
     assert goal.margin(logits, rows).tolist() == [-2, -3]
-    assert goal.loss(logits, rows).item() == 5
+    assert goal.losses(logits, rows).tolist() == [2, 3]
     assert ByMargin(AwayFrom(torch.tensor([0, 1]))).margin(logits, rows).tolist() == [-2, 3]
 
 

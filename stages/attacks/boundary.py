@@ -7,6 +7,7 @@ import torch
 from foolbox import TargetedMisclassification
 from foolbox.attacks import BoundaryAttack
 from pydantic import Field
+from torch import Tensor, nn
 
 from stages.attacks.base import Access
 from stages.attacks.base.decisions import Oracle
@@ -39,10 +40,30 @@ class Boundary(MinimumNorm):
         examples = inputs.clean.clone()
         for row in everyone[oracle(inputs.starts, everyone)].tolist():
             one = inputs[torch.tensor([row])]
-            criterion = TargetedMisclassification(one.targets)
+            criterion, confined = TargetedMisclassification(one.targets), _confined(model, one)
             with torch.random.fork_rng():
                 torch.manual_seed(int(one.seeds))
-                examples[row] = attack.run(model, one.clean, criterion, starting_points=one.starts)[0]
+                examples[row] = attack.run(confined, one.clean, criterion, starting_points=one.starts)[0]
             # At most: it asks about the start, about a second point every tenth step, and may stop early.
             oracle.queries[row] += 1 + self.steps + self.steps // 10
         return Candidates(examples, oracle.queries)
+
+
+def _confined(model: foolbox.PyTorchModel, one: AttackInputs) -> foolbox.PyTorchModel:
+    """Show the model the walk's images of one clip only where the attack may change it."""
+    inside = Confined(model, one)
+    return foolbox.PyTorchModel(inside.eval(), bounds=(0, 1), device=one.clean.device)
+
+
+class Confined(nn.Module):
+    """A model that sees the images of one clip, but the clip itself where an attack may change nothing."""
+
+    def __init__(self, model: foolbox.PyTorchModel, one: AttackInputs) -> None:
+        """Wrap a model for one clip."""
+        super().__init__()
+        self.model, self.one = model, one
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute logits, shape (batch, classes)."""
+        logits: Tensor = self.model(self.one.domain.confined(images, self.one.clean))
+        return logits

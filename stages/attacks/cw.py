@@ -6,6 +6,7 @@ import foolbox
 from foolbox import TargetedMisclassification
 from foolbox.attacks import L2CarliniWagnerAttack
 from pydantic import Field
+from torch import Tensor, nn
 
 from stages.attacks.base import Access
 from stages.attacks.base.inputs import AttackInputs
@@ -13,6 +14,12 @@ from stages.attacks.base.minimum_norm import MinimumNorm
 from stages.attacks.base.results import Candidates
 from stages.core.params import Count, Number
 from stages.stores.perturbations import Norm
+
+MARGIN = 0.05
+"""Room beyond both ends of [0, 1] for the attack's tanh, which would hold bins that begin there for hundreds of steps.
+
+Beyond the ends an image grows in L2, and the model sees nothing of it, so that examples gain nothing there.
+"""
 
 
 class CW(MinimumNorm):
@@ -39,5 +46,21 @@ class CW(MinimumNorm):
             # Its test for an early end looks at the loss of the whole batch: results would depend on the batch.
             abort_early=False,
         )
-        found = attack.run(model, inputs.clean, TargetedMisclassification(inputs.targets))
-        return Candidates.alike(found, self.steps * self.binary_search_steps)
+        roomy = foolbox.PyTorchModel(Clamped(model), bounds=(-MARGIN, 1 + MARGIN), device=inputs.clean.device)
+        found = attack.run(roomy, inputs.clean, TargetedMisclassification(inputs.targets))
+        return Candidates.alike(found.clamp(0, 1), self.steps * self.binary_search_steps)
+
+
+class Clamped(nn.Module):
+    """A model that is shown images beyond [0, 1] as if they were at its ends."""
+
+    def __init__(self, model: foolbox.PyTorchModel) -> None:
+        """Wrap the victim."""
+        super().__init__()
+        self.model = model
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute logits, shape (batch, classes)."""
+        logits: Tensor = self.model(images.clamp(0, 1))
+        return logits

@@ -16,6 +16,7 @@ from stages.attacks.base.minimum_norm import MinimumNorm
 from stages.attacks.base.results import Candidates
 from stages.attacks.base.targeted import TargetedAttack
 from stages.core.params import Count, Number
+from stages.models.victim import exact_logits, logit_margin
 from stages.stores.perturbations import Norm
 
 SLIGHTLY = 1e-4
@@ -64,7 +65,9 @@ class TargetedDeepFool(TargetedAttack):
         for _ in range(self.steps):
             margins, slope = logit_margin_and_gradient(model, examples[active], targets[active])
             queries[active.cpu()] += 1
-            active, margins, slope = active[margins <= 0], margins[margins <= 0], slope[margins <= 0]
+            margins = _confirmed(model, examples[active], targets[active], margins)
+            going = margins <= 0
+            active, margins, slope = active[going], margins[going], slope[going]
             if not len(active):
                 break
             examples[active] = (examples[active] + self._step(margins, slope)).clamp(0, 1)
@@ -76,3 +79,12 @@ class TargetedDeepFool(TargetedAttack):
         length = (1 + self.overshoot) * (SLIGHTLY - margins.reshape(-1, 1, 1, 1)) / steepness
         max_step = self.max_step * slope[0].numel() ** 0.5
         return length.clamp(max=max_step) / steepness * slope
+
+
+def _confirmed(model: PyTorchModel, images: Tensor, targets: Tensor, margins: Tensor) -> Tensor:
+    """Replace the margins that low precision takes for positive by those in float32."""
+    claimed = margins > 0
+    if not claimed.any():
+        return margins
+    exact = logit_margin(exact_logits(model, images[claimed]), targets[claimed])
+    return margins.masked_scatter(claimed, exact.to(margins))

@@ -86,10 +86,11 @@ class BoundaryWalk:
     ) -> Tensor:
         """Estimate the direction into the target's region from decisions around the images (section III-C)."""
         weighted, plain = torch.zeros_like(images), torch.zeros_like(images)
+        free = oracle.inputs.domain.free(images)
         total = images.new_zeros(len(rows), 1, 1, 1)
         for _ in range(count if len(rows) else 0):
             draws = [torch.randn(images.shape[1:], generator=generators[row]) for row in rows.tolist()]
-            noise = _normalised(torch.stack(draws).to(images))
+            noise = _normalised(free * torch.stack(draws).to(images))
             probes = (images + radius * noise).clamp(0, 1)
             signs = 2 * oracle(probes, rows).to(images).reshape(-1, 1, 1, 1) - 1
             direction = (probes - images) / radius

@@ -16,6 +16,7 @@ from stages.attacks.base.minimum_norm import MinimumNorm
 from stages.attacks.base.results import Candidates
 from stages.attacks.base.targeted import TargetedAttack
 from stages.core.params import Count, Number
+from stages.models.victim import exact_logits
 from stages.stores.perturbations import Norm
 
 Rule = Literal["single", "pair"]
@@ -72,7 +73,10 @@ class SaliencyMapAttack(TargetedAttack):
         queries = torch.zeros(len(images), dtype=torch.int64)
         active = torch.arange(len(images), device=images.device)
         for _ in range(self.steps):
-            fooled, towards, others = self.slopes(model, examples[active], targets[active])
+            claimed, towards, others = self.slopes(model, examples[active], targets[active])
+            fooled = claimed.clone()
+            if claimed.any():
+                fooled[claimed] = exact_logits(model, examples[active[claimed]]).argmax(1) == targets[active[claimed]]
             queries[active.cpu()] += self.cost
             change = self._change(examples[active], moved[active], towards, others)
             going = ~fooled & change.flatten(1).any(1)

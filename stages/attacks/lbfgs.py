@@ -33,6 +33,7 @@ class LBFGS(MinimumNorm):
 
     norm: ClassVar[Norm] = "l2"
     access: ClassVar[Access] = "white_box"
+    in_float32: ClassVar[bool] = True
     paper = "Szegedy et al.: Intriguing Properties of Neural Networks, ICLR 2014"
 
     steps: Annotated[Count, Field(ge=1, le=10000)]

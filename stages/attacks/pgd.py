@@ -11,6 +11,7 @@ from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.linf import Iterative, random_points
 from stages.attacks.base.results import Candidates
 from stages.core.params import Count
+from stages.models.victim import exact_logits
 
 
 class PGD(Iterative):
@@ -30,7 +31,7 @@ class PGD(Iterative):
             tried = self.descend(model, inputs[active], budget[active], starts[active])
             examples[active] = tried.examples
             queries[active] += tried.queries + 1
-            active = active[(model(tried.examples).argmax(1) != inputs.targets[active]).cpu()]
+            active = active[(exact_logits(model, tried.examples).argmax(1) != inputs.targets[active]).cpu()]
             if not len(active):
                 break
         return Candidates(examples, queries)

@@ -10,13 +10,11 @@ from torch import Tensor
 from stages.attacks.base import Access
 from stages.attacks.base.fixed_budget import FixedBudget
 from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.random_search import changed_share
 from stages.attacks.base.results import Candidates
 from stages.attacks.base.sound import SoundAttack, column
 from stages.core.params import Count, Number
 from stages.models.victim import logit_margin
-
-HALVED_AT = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
-"""Shares of the queries after which the changed stretch is half as long, as in the paper."""
 
 LOWEST = 1e-3
 """Lowest pitch of a proposal, as a share of the sample rate."""
@@ -68,8 +66,7 @@ class SoundSquare(SoundAttack, FixedBudget):
     def _stretches(self, clean: Tensor, generators: list[torch.Generator], done: float) -> Tensor:
         """Draw the stretch of each clip that a proposal changes: a mask in the shape of the clips."""
         samples = clean.shape[-1]
-        share = self.first_share / 2 ** sum(done > mark for mark in HALVED_AT)
-        length = max(1, round(share * samples))
+        length = max(1, round(changed_share(self.first_share, done) * samples))
         begins = torch.stack([torch.rand((), generator=generator) for generator in generators]).to(clean)
         place = torch.arange(samples, device=clean.device) - column(begins * (samples - length)).floor()
         inside: Tensor = (place >= 0) & (place < length)

@@ -1,5 +1,5 @@
 """Adversarial training: one file a defense, found by its name; `base` holds what they share."""
 
-from stages.defenses.base import load
+from stages.defenses.base import load, training_eps
 
-__all__ = ["load"]
+__all__ = ["load", "training_eps"]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from stages.attacks.base.linf import LinfDescent
 from stages.core.params import Number
 from stages.defenses.base import Defense
-from stages.defenses.base.pgd_training import descend, random_start
+from stages.defenses.base.pgd_training import STOP_MARGIN, descend, random_start
 from stages.training.batches import Batch, TrainingData
 
 
@@ -22,5 +22,5 @@ class Fast(Defense):
 
     def adversaries(self, network: nn.Module, batch: Batch, targets: Tensor, data: TrainingData) -> Tensor:
         """Make examples within `eps` of the images by a single step."""
-        step = LinfDescent(steps=1, rel_stepsize=self.rel_stepsize)
+        step = LinfDescent(steps=1, rel_stepsize=self.rel_stepsize, stop_margin=STOP_MARGIN)
         return descend(step, self.eps, network, random_start(self.eps, batch, data), batch, targets, data)

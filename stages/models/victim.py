@@ -15,6 +15,41 @@ from stages.core.device import pick_device, without_mps
 from stages.models import checkpoints
 
 
+class Frozen(nn.Module):
+    """The image as it is, without a gradient in its last rows: attacks by gradients leave these alone."""
+
+    def __init__(self, rows: int) -> None:
+        """Set how many of the last rows are frozen, >= 1."""
+        super().__init__()
+        self.rows = rows
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Pass images on, shape (batch, 1, height, width)."""
+        return torch.cat([images[:, :, : -self.rows], images[:, :, -self.rows :].detach()], 2)
+
+
+class AttackedModel(foolbox.PyTorchModel):
+    """A model as attacks see it, perhaps in low precision, and the float32 verdict that they may stop on."""
+
+    def __init__(self, model: nn.Module, exact: nn.Module, device: torch.device) -> None:
+        """Wrap a model for Foolbox.
+
+        Args:
+            model: maps what attacks change, in [0, 1], to logits.
+            exact: the same in float32.
+            device: where both are.
+        """
+        super().__init__(model, bounds=(0, 1), device=device)
+        self.exact = exact
+
+
+def exact_logits(model: foolbox.PyTorchModel, images: Tensor) -> Tensor:
+    """Compute logits in float32, without gradients; a model without an `exact` one has no other precision."""
+    with torch.no_grad():
+        logits: Tensor = (model.exact if isinstance(model, AttackedModel) else model)(images)
+    return logits
+
+
 class Victim:
     """A model in evaluation mode, on the device, as attacks and verdicts see it; its weights stay as they are."""
 
@@ -33,8 +68,9 @@ class Victim:
             lead: by how much, in logits, a class must lead all others for an attack to have reached it.
         """
         self.compute, self.lead = compute, lead
-        # Some front ends compute in float64, which Apple's GPU has not.
-        self.device = without_mps(pick_device(compute)) if front_end else pick_device(compute)
+        # Front ends of sounds compute in float64, which Apple's GPU has not.
+        of_images = front_end is None or isinstance(front_end, Frozen)
+        self.device = pick_device(compute) if of_images else without_mps(pick_device(compute))
         self.network = checkpoints.on_device(network.eval(), self.device)
         self.front_end = (front_end or nn.Identity()).eval().to(self.device)
         self.model = Through(self.front_end, self.network)
@@ -66,7 +102,7 @@ class Victim:
 
     def as_foolbox(self) -> foolbox.PyTorchModel:
         """Wrap the model for Foolbox: with batch norm folded, and in low precision where it is native; done once."""
-        return foolbox.PyTorchModel(self.lowered, bounds=(0, 1), device=self.device)
+        return AttackedModel(self.lowered, self.model.eval(), self.device)
 
     @cached_property
     def lowered(self) -> nn.Module:

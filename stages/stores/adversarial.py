@@ -67,7 +67,7 @@ def read_adversarial(path: Path, stage: str) -> Adversarial:
 
     Example:
         >>> cell = CellPaths("stft", "resnet18", 5)
-        >>> path, stage = cell.attack("baseline", "bim"), cell.stage("attack", "baseline", "bim")
+        >>> path, stage = cell.attack("baseline", "bim"), cell.stage("attack", "bim")
         >>> read_adversarial(path, stage).attributes["attack"]
         'bim'
     """

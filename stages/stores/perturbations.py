@@ -6,8 +6,8 @@ import numpy as np
 
 from stages.core.arrays import Floats, Images
 
-ImageNorm = Literal["linf", "l2", "l1"]
-"""The p-mean of abs(delta) over the bins of an image: a fraction of the dynamic range."""
+ImageNorm = Literal["linf", "l2", "l1", "l0"]
+"""The p-mean of abs(delta) over the bins of an image, a fraction of the dynamic range; `l0` the share of bins moved."""
 
 SoundNorm = Literal["snr", "peak", "masking"]
 """The size of a perturbation of a sound, as a ratio of amplitudes.
@@ -19,11 +19,11 @@ SoundNorm = Literal["snr", "peak", "masking"]
 
 Norm = ImageNorm | SoundNorm
 
-NORMS: dict[str, tuple[Norm, ...]] = {"image": ("linf", "l2", "l1"), "sound": ("snr", "peak", "masking")}
+NORMS: dict[str, tuple[Norm, ...]] = {"image": ("linf", "l2", "l1", "l0"), "sound": ("snr", "peak", "masking")}
 """The norms that a perturbation in each domain is measured in."""
 
 
-WORST: dict[str, Norm] = {"worst_linf": "linf", "worst_l2": "l2", "worst_snr": "snr"}
+WORST: dict[str, Norm] = {"worst_linf": "linf", "worst_l2": "l2", "worst_l1": "l1", "worst_snr": "snr"}
 """The worst cases over all attacks of a domain, and the norm that each of them is measured in."""
 
 
@@ -36,8 +36,8 @@ def size(clean: Images, adversarial: Images, norm: Norm) -> Floats:
     Example:
         >>> clean = np.zeros((1, 1, 2, 2), np.float32)
         >>> adversarial = np.array([[[[0.5, 0.0], [0.0, 0.0]]]], np.float32)
-        >>> [size(clean, adversarial, norm).tolist() for norm in ("linf", "l2", "l1")]
-        [[0.5], [0.25], [0.125]]
+        >>> [size(clean, adversarial, norm).tolist() for norm in ("linf", "l2", "l1", "l0")]
+        [[0.5], [0.25], [0.125], [0.25]]
     """
     delta = np.abs(adversarial.astype(np.float64) - clean).reshape(len(clean), -1)
     match norm:
@@ -45,8 +45,10 @@ def size(clean: Images, adversarial: Images, norm: Norm) -> Floats:
             means = delta.max(1)
         case "l2":
             means = np.sqrt((delta**2).mean(1))
-        case _:
+        case "l1":
             means = delta.mean(1)
+        case _:
+            means = (delta > 0).mean(1)
     rounded: Floats = means.astype(np.float32)
     return rounded
 

@@ -18,7 +18,7 @@ from stages.core import params, plugins
 from stages.core.errors import InputError
 from stages.core.params import Count, Name, Number, Parameters
 from stages.models.victim import Victim
-from stages.stores.perturbations import Norm
+from stages.stores.perturbations import Norm, ratio
 
 Access = Literal["white_box", "black_box", "unknown"]
 """The attacker's view of the model: its gradients (white box), or its scores or decisions alone (black box)."""
@@ -52,7 +52,10 @@ class AttackParams(Parameters):
     """The parameters that all attacks share."""
 
     eps: Annotated[Number, Field(gt=0, le=1)]
+    eps_l2: Annotated[Number, Field(gt=0, le=1)]
+    eps_l1: Annotated[Number, Field(gt=0, le=1)]
     snr: Annotated[Number, Field(ge=0, le=120)]
+    chromagram: Literal["frozen", "free"]
     expectation: list[Name]
     fooling_rate: Annotated[Number, Field(gt=0, le=1)]
     tuning_clips: Annotated[Count, Field(ge=1)]
@@ -62,7 +65,13 @@ class AttackParams(Parameters):
     @property
     def facts(self) -> dict[str, str | float]:
         """The facts that a store records: the budgets that rates are told for, and what examples must withstand."""
-        return {"eps": self.eps, "snr": self.snr, "expectation": ", ".join(self.expectation)}
+        budgets = {"eps": self.eps, "eps_l2": self.eps_l2, "eps_l1": self.eps_l1, "snr": self.snr}
+        return {**budgets, "chromagram": self.chromagram, "expectation": ", ".join(self.expectation)}
+
+    def budget(self, norm: Norm) -> float:
+        """Find the budget that rates in a norm are told for; of sounds it is the amplitude ratio of `snr`."""
+        budgets: dict[Norm, float] = {"linf": self.eps, "l2": self.eps_l2, "l1": self.eps_l1}
+        return budgets.get(norm, ratio(self.snr))
 
 
 def _of_images(name: str) -> str:
@@ -126,7 +135,7 @@ class Attack(Parameters, ABC):
 
     def first_budget(self, settings: AttackParams) -> float:
         """Find the budget that is tried first on test clips, in the attack's norm: the one that rates are told for."""
-        return settings.eps
+        return settings.budget(self.priced_in)
 
     def starting_points(self, victim: Victim, clips: Tensor, labels: Tensor) -> StartingPoints:
         """Find where the attack begins, if it `needs_starting_points`.

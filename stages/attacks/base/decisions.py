@@ -24,7 +24,8 @@ class Oracle:
     def __call__(self, images: Tensor, rows: Tensor) -> Tensor:
         """Tell which images of the clips at `rows` are taken for their targets: shape (batch,), bool, on the CPU."""
         self.queries[rows] += 1
-        fooled: Tensor = self.model(images).argmax(1) == self.inputs.targets[rows]
+        shown = self.inputs.domain.confined(images, self.inputs.clean[rows])
+        fooled: Tensor = self.model(shown).argmax(1) == self.inputs.targets[rows]
         return fooled.cpu()
 
     def nearest(self, images: Tensor, rows: Tensor, halvings: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stages.core.arrays import Array, Floats, Integers
 from stages.models.cell import Cell
-from stages.models.victim import Victim
+from stages.models.victim import Frozen, Victim
 from stages.stores import perturbations
 from stages.stores.features import Features
 from stages.stores.perturbations import Norm
@@ -73,15 +73,40 @@ class Domain(ABC):
         """Round examples, on the CPU, to what a store can hold, within [0, 1]."""
         return self.restored(self.stored(examples))
 
+    def free(self, clean: Tensor) -> Tensor:
+        """Tell what of the clips an attack may change: 1 or 0, in a shape that goes with theirs."""
+        return torch.ones_like(clean[:1])
+
+    def confined(self, examples: Tensor, clean: Tensor) -> Tensor:
+        """Take examples where the attack may change something, and the clean clips elsewhere."""
+        return torch.where(self.free(clean) > 0, examples, clean)
+
 
 class ImageDomain(Domain):
     """Images, stored as they are, in float32; budgets are fractions of the dynamic range."""
 
     name = "image"
 
+    def __init__(self, frozen_rows: int = 0) -> None:
+        """Set how many of the last rows attacks leave alone.
+
+        A chromagram follows from the sound that the other rows are of: no sound has a chromagram changed freely.
+        """
+        self.frozen_rows = frozen_rows
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """The facts that a store records about what it holds."""
+        return {"domain": self.name, "frozen_rows": self.frozen_rows}
+
     def victim(self, cell: Cell, model: str) -> Victim:
         """Read a model that takes images."""
-        return cell.victim(model)
+        return Victim(cell.model(model), cell.compute, Frozen(self.frozen_rows) if self.frozen_rows else None)
+
+    def free(self, clean: Tensor) -> Tensor:
+        """Tell which rows an attack may change: shape (1, 1, height, 1)."""
+        rows = torch.arange(clean.shape[2], device=clean.device).reshape(1, 1, -1, 1)
+        return (rows < clean.shape[2] - self.frozen_rows).to(clean)
 
     def clips(self, features: Features, positions: Integers) -> Tensor:
         """Take images, shape (N, 1, height, width)."""

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from stages.attacks.base import AttackParams
-from stages.attacks.base.domains import IMAGE, Domain, DomainName
+from stages.attacks.base.domains import Domain, DomainName, ImageDomain
 from stages.attacks.base.sound_domain import LEAD, SoundDomain, heard, shown
 from stages.audio import channels
 from stages.audio.decoding import AudioParams
 from stages.core import params, seeding
 from stages.core.compute import ComputeParams
 from stages.models.cell import Cell
-from stages.models.victim import Victim
+from stages.models.victim import AttackedModel, Victim
 from stages.representations.base import Representation, load
 
 
@@ -94,8 +94,8 @@ class ExpectedVictim(Victim):
 
     @cached_property
     def _expected(self) -> foolbox.PyTorchModel:
-        model = Expectation(self.lowered, self.seen).eval()
-        return foolbox.PyTorchModel(model, bounds=(0, 1), device=self.device)
+        exact = Expectation(self.model, self.seen).eval()
+        return AttackedModel(Expectation(self.lowered, self.seen).eval(), exact, self.device)
 
     def as_foolbox_float32(self) -> foolbox.PyTorchModel:
         """Wrap the model likewise, in float32."""
@@ -143,12 +143,17 @@ class ExpectedSoundDomain(SoundDomain):
 
 
 def domain(name: DomainName, representation: str, settings: AttackParams, seed: int) -> Domain:
-    """Find what an attack changes; the domain of sounds goes with a representation, as params.yaml has it.
+    """Find what an attack changes, which goes with a representation, as params.yaml has it.
 
     Raises:
         InputError: parameters are wrong.
     """
+    front_end = load(representation)
     if name == "image":
-        return IMAGE
-    front_end, audio = load(representation), params.read("audio", AudioParams)
-    return ExpectedSoundDomain(front_end, audio, settings.expectation, seed)
+        return image_domain(front_end, settings)
+    return ExpectedSoundDomain(front_end, params.read("audio", AudioParams), settings.expectation, seed)
+
+
+def image_domain(representation: Representation, settings: AttackParams) -> ImageDomain:
+    """Find which rows of a representation's images attacks change."""
+    return ImageDomain(representation.chromagram_rows if settings.chromagram == "frozen" else 0)

@@ -10,6 +10,7 @@ from torch import Tensor
 from stages.attacks.base import Attack, SearchParams
 from stages.attacks.base.bisection import Bracket
 from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.multiples import Multiples
 from stages.attacks.base.results import AttackResult, Candidates
 from stages.models.victim import Victim
 
@@ -61,6 +62,8 @@ class FixedBudget(Attack, ABC):
             attempts.make(rows, _next_budget(attempts.bracket, rows, search, self.largest_budget))
         if thorough and len(rows := _just_missed(found.cost, search)):
             attempts.make(rows, torch.full_like(found.cost[rows], search.start))
+        if thorough:
+            attempts.shorten()
 
 
 class _Attempts:
@@ -80,12 +83,18 @@ class _Attempts:
             self._make(part, limits)
             self.bracket.narrow(part, limits, self.found.cost[part] <= limits)
 
+    def shorten(self) -> None:
+        """Bring the examples found nearer to their clips, on the straight line: the budgets tried lie apart."""
+        for rows in torch.nonzero(self.found.fooled).flatten().split(self.victim.compute.batch_size):
+            examples = self.found.adversarial[rows].clone()
+            Multiples(self.attack, self.found, self.victim, self.inputs, rows, examples).shorten((1.0,))
+
     def _make(self, rows: Tensor, budget: Tensor) -> None:
         inputs, device = self.inputs[rows], self.victim.device
         there, domain = inputs.to(device), inputs.domain
         limits = domain.radius(there.clean, budget, self.attack.norm)
         tried = self.attack.examples(self.model, there, limits, self.ends[rows].to(device))
-        examples = domain.settled(tried.examples.detach().cpu())
+        examples = domain.settled(domain.confined(tried.examples.detach().cpu(), inputs.clean))
         cost = self.attack.verified_distances(self.victim, inputs, examples)
         # Rounding to 16 bits may bring an example beyond its budget: it counts, at the cost that it has.
         self.found.keep_better(rows, examples, cost)

@@ -59,8 +59,9 @@ class AttackInputs:
         return self[torch.nonzero(self.eligible).flatten()]
 
     def starting_from(self, points: "StartingPoints") -> "AttackInputs":
-        """Let the attack begin from the points that there are for these clips."""
-        return replace(self, starts=points.starts(self.clean, self.targets))
+        """Let the attack begin from the points that there are for these clips, where it may change them."""
+        starts = points.starts(self.clean, self.targets)
+        return replace(self, starts=self.domain.confined(starts, self.clean))
 
     def generators(self) -> list[torch.Generator]:
         """Make a generator on the CPU for each clip, so that neither batch nor order changes what a clip draws."""

@@ -12,15 +12,12 @@ from torch import Tensor
 
 from stages.attacks.base import Access, SearchParams
 from stages.attacks.base.fixed_budget import FixedBudget
-from stages.attacks.base.goals import AwayFrom, Goal, Towards
+from stages.attacks.base.goals import AwayFrom, Goal, Towards, reached
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.results import AttackResult, Candidates
 from stages.core.params import Count, Number
 from stages.models.victim import Victim
 from stages.stores.perturbations import Norm
-
-STOP_MARGIN = 0.1
-"""Margin of the goal's logit over the best other one, with which a low-precision verdict mostly holds in float32."""
 
 NEVER = float("inf")
 """A margin at which no clip stops before the last step."""
@@ -29,8 +26,8 @@ NEVER = float("inf")
 class LinfDescent:
     """Projected gradient descent by signs (Madry et al. 2018; without a random start: Kurakin et al. 2017).
 
-    A clip leaves the batch, and is moved no further, as soon as it is past the boundary by a margin. With the margin
-    `NEVER` all steps are taken for all clips, as Foolbox's `LinfBasicIterativeAttack` does.
+    A clip leaves the batch, and is moved no further, as soon as it is past the boundary by a margin, and by its float32
+    verdict. With the margin `NEVER` all steps are taken for all clips, as Foolbox's `LinfBasicIterativeAttack` does.
 
     Example:
         >>> model = foolbox.PyTorchModel(torch.nn.Flatten().eval(), bounds=(0, 1))
@@ -40,9 +37,7 @@ class LinfDescent:
         tensor([[[[0.5500, 0.7500]]]])
     """
 
-    def __init__(
-        self, *, steps: int, rel_stepsize: float, momentum: float = 0.0, stop_margin: float = STOP_MARGIN
-    ) -> None:
+    def __init__(self, *, steps: int, rel_stepsize: float, momentum: float = 0.0, stop_margin: float = 0.0) -> None:
         """Set the parameters of the descent.
 
         Args:
@@ -70,9 +65,9 @@ class LinfDescent:
         for _ in range(self.steps):
             if not len(active):
                 break
-            reached, gradient = self._look(model, examples, goal, active)
+            done, gradient = self._look(model, examples, goal, active)
             queries[active.cpu()] += 1
-            active, gradient = active[~reached], gradient[~reached]
+            active, gradient = active[~done], gradient[~done]
             velocity[active] = self.momentum * velocity[active] + gradient / _l1(gradient)
             moved = examples[active] - self.rel_stepsize * budget[active] * velocity[active].sign()
             examples[active] = project(moved, images[active], budget[active])
@@ -82,8 +77,9 @@ class LinfDescent:
         """Tell which of the clips at `rows` are past the boundary by the margin; compute the gradient of the loss."""
         leaf = examples[rows].detach().requires_grad_()
         logits = model(leaf)
-        (gradient,) = torch.autograd.grad(goal.loss(logits, rows), leaf)
-        return goal.margin(logits, rows) > self.stop_margin, gradient
+        (gradient,) = torch.autograd.grad(goal.losses(logits, rows).sum(), leaf)
+        margins = goal.margin(logits.detach(), rows)
+        return reached(model, goal, leaf.detach(), rows, margins, self.stop_margin), gradient
 
 
 Start = Callable[[AttackInputs, Tensor], Tensor]
@@ -149,7 +145,7 @@ def project(images: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
 def random_points(inputs: AttackInputs, budget: Tensor, generators: list[torch.Generator]) -> Tensor:
     """Draw a uniform point of each clip's ball from the clip's own generator; it may lie outside [0, 1]."""
     corners = [torch.rand(inputs.clean.shape[1:], generator=generator) * 2 - 1 for generator in generators]
-    return inputs.clean + budget * torch.stack(corners).to(inputs.clean)
+    return inputs.clean + budget * inputs.domain.free(inputs.clean) * torch.stack(corners).to(inputs.clean)
 
 
 def _l1(gradient: Tensor) -> Tensor:
@@ -174,14 +170,13 @@ class OneStep(FixedBudget):
         return step.run(model, inputs.clean, Towards(inputs.targets), budget, inputs.clean)
 
 
-class Iterative(FixedBudget, ABC):
-    """An attack by small steps, each projected back into the budget."""
+class FromOneStep(FixedBudget, ABC):
+    """An attack by several steps in the budget, which begins with the examples of a single one."""
 
     norm: ClassVar[Norm] = "linf"
     access: ClassVar[Access] = "white_box"
 
     steps: Annotated[Count, Field(ge=1, le=10000)]
-    rel_stepsize: Annotated[Number, Field(gt=0, le=1)]
 
     @property
     def iterations(self) -> int:
@@ -202,6 +197,12 @@ class Iterative(FixedBudget, ABC):
             found = OneStep(schedule={}).search(victim, inputs, search)
         self.improve(found, victim, inputs, search, stop_at_success_rate)
         return found
+
+
+class Iterative(FromOneStep, ABC):
+    """An attack by small steps, each projected back into the budget."""
+
+    rel_stepsize: Annotated[Number, Field(gt=0, le=1)]
 
     def descend(
         self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor, momentum: float = 0.0

@@ -9,7 +9,7 @@ import torch
 from foolbox import PyTorchModel
 from torch import Tensor
 
-from stages.attacks.base import Access, Attack, AttackParams
+from stages.attacks.base import Access, Attack
 from stages.attacks.base.goals import Goal
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.results import Candidates
@@ -33,10 +33,6 @@ class SoundAttack(Attack, ABC):
     access: ClassVar[Access] = "white_box"
     overshoots: ClassVar[tuple[float, ...]] = (1.0, 1.02, 1.1, 1.5, 2.0, 4.0)
     """Multiples of a perturbation, tried in turn: channels that an example must withstand may ask for more."""
-
-    def first_budget(self, settings: AttackParams) -> float:
-        """Find the amplitude ratio of `attack.snr`."""
-        return ratio(settings.snr)
 
 
 class Ball(Protocol):
@@ -104,7 +100,7 @@ class Look:
         """Add the gradients at the examples, each scaled alike, to the decayed sum; give the margins, (batch,)."""
         leaf = examples.detach().requires_grad_()
         logits = self.model(leaf)
-        (gradient,) = torch.autograd.grad(self.goal.loss(logits, self.rows), leaf)
+        (gradient,) = torch.autograd.grad(self.goal.losses(logits, self.rows).sum(), leaf)
         step = evened(gradient)
         self.velocity = MOMENTUM * self.velocity + step / rms(step)
         return self.goal.margin(logits.detach(), self.rows)

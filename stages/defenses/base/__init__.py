@@ -65,3 +65,13 @@ def load(name: str) -> Defense:
         False
     """
     return params.read(f"defenses.{name}", plugins.find("stages.defenses", name, Defense))
+
+
+def training_eps() -> float | None:
+    """Read the budget in L-infinity of the defense that params.yaml names; None where it has none.
+
+    Raises:
+        InputError: unknown name or wrong parameters.
+    """
+    eps: float | None = getattr(load(params.name("harden.method")), "eps", None)
+    return eps

@@ -16,6 +16,9 @@ from stages.defenses.base import Defense
 from stages.models.victim import attack_model
 from stages.training.batches import Batch, TrainingData
 
+STOP_MARGIN = 0.1
+"""Margin past the boundary, in logits, at which a clip goes no further."""
+
 
 class PGDTraining(Defense, ABC):
     """Projected gradient descent towards the targets, from the clip itself, against the network as it is now."""
@@ -26,7 +29,7 @@ class PGDTraining(Defense, ABC):
 
     def adversaries(self, network: nn.Module, batch: Batch, targets: Tensor, data: TrainingData) -> Tensor:
         """Make examples within `eps` of the images; a clip that reaches its target goes no further."""
-        descent = LinfDescent(steps=self.steps, rel_stepsize=self.rel_stepsize)
+        descent = LinfDescent(steps=self.steps, rel_stepsize=self.rel_stepsize, stop_margin=STOP_MARGIN)
         return descend(descent, self.eps, network, batch.images, batch, targets, data)
 
 
