@@ -1,11 +1,12 @@
 """Stage `evaluate`: the metrics of one model of a cell, their checks, and what the report shows of it."""
 
-from stages import representations
+from stages import defenses, representations
 from stages.attacks.base import AttackParams
 from stages.audio.decoding import AudioParams
 from stages.core import cli, params
 from stages.core.grid import attack_names
-from stages.evaluation.assessment import EvaluationSettings, evaluate
+from stages.evaluation.assessment import evaluate
+from stages.evaluation.settings import EvaluationSettings
 from stages.models.cell import load_cell
 from stages.reporting import model_files
 
@@ -17,6 +18,7 @@ def main(representation: str, architecture: str, fold: str, model: str) -> None:
         attack=params.read("attack", AttackParams),
         representation=representations.load(representation),
         audio=params.read("audio", AudioParams),
+        training_eps=defenses.training_eps(),
     )
     cell = load_cell(representation, architecture, fold)
     model_files.write(evaluate(cell, model, settings))

@@ -11,7 +11,8 @@ from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.sound_domain import LEAD, heard
 from stages.attacks.sound_ddn import SoundDDN
 from stages.core.compute import ComputeParams
-from stages.evaluation import departures, diagnostics, rules, survival
+from stages.evaluation import diagnostics, harder_attacks, rules, survival
+from stages.evaluation import sound_departures as departures
 from stages.evaluation.attacked import Attacked
 from stages.evaluation.stored_attacks import StoredAttack
 from stages.models.victim import Victim
@@ -24,14 +25,22 @@ SEARCH = SearchParams(start=ratio(30), smallest=0.001, factor=4.0, tolerance=0.1
 
 def of_model(model: Victim, inputs: AttackInputs, **attacks: StoredAttack) -> Attacked:
     """A model in the domain of sounds."""
-    return Attacked(domain=DOMAIN, victim=model, inputs=inputs, attacks=attacks, baseline={}, budget=ratio(30))
+    return Attacked(
+        domain=DOMAIN,
+        victim=model,
+        inputs=inputs,
+        groups=inputs.clips,
+        attacks=attacks,
+        baseline={},
+        budgets={"snr": ratio(30)},
+    )
 
 
 def test_departures_of_a_linear_model(rng: np.random.Generator, compute: ComputeParams) -> None:
     model = directly(Tilt(threshold=0.01), compute)
     inputs = towards(model, sounds(rng, 6), target=1)
     wrong = replace(inputs, eligible=torch.arange(len(inputs)) > 0)
-    found = departures.departures(of_model(model, wrong))
+    found = departures.sound_departures(of_model(model, wrong))
     waveforms = heard(inputs.clean)
     lacks = 0.01 + LEAD / 200 - (waveforms * Tilt().signs).mean(1)
     least = (lacks / waveforms.square().mean(1).sqrt()).numpy()
@@ -41,28 +50,15 @@ def test_departures_of_a_linear_model(rng: np.random.Generator, compute: Compute
     assert (least[1:] < 0.5).any()
 
 
-def test_a_targeted_success_is_a_departure_too(
-    rng: np.random.Generator, compute: ComputeParams, tmp_path: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(str(tmp_path))
-    monkeypatch.setattr(departures, "STEPS", 1)
-    model, ddn = victim(compute), SoundDDN(steps=30, rel_stepsize=0.5, gamma=0.1, first_snr=30, schedule={})
-    inputs = towards(model, sounds(rng, 6))
-    store = attack(inputs, model, ddn)
-    found = departures.departures(of_model(model, inputs, sound_ddn=StoredAttack(store, ddn)))
-    assert store.success.any()
-    assert (found[store.success] <= store.cost[store.success]).all()
-
-
 def test_sounds_that_more_effort_fools_are_counted(rng: np.random.Generator, compute: ComputeParams) -> None:
     model = directly(Tilt(threshold=0.01), compute)
     inputs = towards(model, sounds(rng, 8), target=1)
     nothing, all_found = np.full(len(inputs), np.inf, np.float32), np.full(len(inputs), 0.01, np.float32)
-    missed = diagnostics.of_sound_effort(model, inputs, nothing, 0.9, 40)
+    missed = harder_attacks.of_fresh_sounds(model, inputs, nothing, 0.9, 20)
     assert missed["effort_converged"] == 1
-    assert rules.judge(missed)["effort_converged"] == 0
-    assert diagnostics.of_sound_effort(model, inputs, nothing, 1e-6, 40)["effort_converged"] == 0
-    assert diagnostics.of_sound_effort(model, inputs, all_found, 0.9, 40)["effort_converged"] == 0
+    assert rules.judge(missed, "baseline")["effort_converged"] == 0
+    assert harder_attacks.of_fresh_sounds(model, inputs, nothing, 1e-6, 20)["effort_converged"] == 0
+    assert harder_attacks.of_fresh_sounds(model, inputs, all_found, 0.9, 20)["effort_converged"] == 0
 
 
 def test_gradients_of_sounds_are_alive(rng: np.random.Generator, compute: ComputeParams) -> None:
@@ -89,7 +85,7 @@ def test_without_a_clip_that_is_right_there_is_nothing_to_move(
     model = victim(compute)
     inputs = towards(model, sounds(rng, 4))
     none = of_model(model, replace(inputs, eligible=torch.zeros(len(inputs), dtype=torch.bool)))
-    assert departures.departures(none).tolist() == [0] * len(inputs)
+    assert departures.sound_departures(none).tolist() == [0] * len(inputs)
     assert departures.noise_curve(none).noise.isna().all()
     assert survival.survival(none, seed=0)["wav"] == {}
 

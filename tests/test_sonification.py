@@ -26,7 +26,7 @@ def sonified(count: int) -> Sonified:
     verdicts = np.arange(count) % 2
     clips = np.array([f"audio/{number}.wav" for number in range(count)], dtype=np.str_)
     zeros = np.zeros(count, np.int64)
-    return Sonified(["bim"] * count, [rendering(0.1)] * count, verdicts, clips, zeros, zeros + 1)
+    return Sonified(["bim"] * count, [rendering(0.1)] * count, verdicts, clips, clips, zeros, zeros + 1)
 
 
 def test_the_signal_to_noise_ratio_by_hand() -> None:

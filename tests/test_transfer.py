@@ -35,6 +35,8 @@ THRESHOLDS = {
 
 CELL = CellPaths("stft", "resnet18", 1)
 
+RECORDINGS = {f"clip{number}": f"recording{number}" for number in range(6)}
+
 
 class Threshold(nn.Module):
     """Takes grey clips for class 0, and those brightened by more than so much for class 1."""
@@ -55,7 +57,7 @@ def test_the_cheapest_example_of_each_clip_is_replayed(compute: ComputeParams) -
         "cw": attack_store([0.05, NEVER, 0.06, NEVER, 0.06, 0.05]),
     }
     eligible = np.array([True, True, True, True, False, True])
-    told = replayed(Victim(Threshold(0.03), compute), source, eligible)
+    told = replayed(Victim(Threshold(0.03), compute), source, eligible, RECORDINGS)
     assert told["clips"] == 4
     assert told["fooling_rate"] == 0.5
     assert told["fooling_rate_low"] < 0.5 < told["fooling_rate_high"]
@@ -64,13 +66,22 @@ def test_the_cheapest_example_of_each_clip_is_replayed(compute: ComputeParams) -
 def test_only_what_ends_in_the_target_counts(compute: ComputeParams) -> None:
     source = attack_store([0.05] * 6)
     elsewhere = replace(source, target=np.array([1, 1, 1, 2, 2, 2]))
-    assert replayed(Victim(Threshold(), compute), {"bim": elsewhere}, np.ones(6, bool))["fooling_rate"] == 0.5
+    told = replayed(Victim(Threshold(), compute), {"bim": elsewhere}, np.ones(6, bool), RECORDINGS)
+    assert told["fooling_rate"] == 0.5
+
+
+def test_clips_of_one_recording_make_the_interval_wider(compute: ComputeParams) -> None:
+    source, victim = {"bim": attack_store([0.05] * 6)}, Victim(Threshold(0.03), compute)
+    apart = replayed(victim, source, np.ones(6, bool), RECORDINGS)
+    together = replayed(victim, source, np.ones(6, bool), dict.fromkeys(RECORDINGS, "one"))
+    assert together["fooling_rate"] == apart["fooling_rate"] == 1
+    assert together["fooling_rate_low"] < apart["fooling_rate_low"]
 
 
 def test_without_a_fooled_clip_there_is_no_rate(compute: ComputeParams) -> None:
     victim = Victim(Threshold(), compute)
-    assert replayed(victim, {"bim": attack_store([NEVER] * 6)}, np.ones(6, bool)) == {"clips": 0}
-    assert replayed(victim, {"bim": attack_store([0.05] * 6)}, np.zeros(6, bool)) == {"clips": 0}
+    assert replayed(victim, {"bim": attack_store([NEVER] * 6)}, np.ones(6, bool), RECORDINGS) == {"clips": 0}
+    assert replayed(victim, {"bim": attack_store([0.05] * 6)}, np.zeros(6, bool), RECORDINGS) == {"clips": 0}
 
 
 @pytest.fixture
@@ -99,7 +110,7 @@ def write(cell: CellPaths) -> None:
 
 
 def test_every_model_is_attacked_through_every_other_one(grid: GridParams, compute: ComputeParams) -> None:
-    table = transfer_matrix(grid, compute)
+    table = transfer_matrix(grid, compute, RECORDINGS)
     assert list(table.columns) == COLUMNS
     assert set(table.clips) == {6}
     for _, rows in table.groupby(["representation", "fold"]):
@@ -116,7 +127,7 @@ def test_every_model_is_attacked_through_every_other_one(grid: GridParams, compu
 
 def test_a_model_of_its_own_cell_alone_has_the_other_one(grid: GridParams, compute: ComputeParams) -> None:
     alone = grid.model_copy(update={"representation": ["stft"], "architecture": ["resnet18"], "fold": [1]})
-    table = transfer_matrix(alone, compute)
+    table = transfer_matrix(alone, compute, RECORDINGS)
     pairs = [("resnet18_hardened", "resnet18_baseline"), ("resnet18_baseline", "resnet18_hardened")]
     assert list(zip(table.source, table.model, strict=True)) == pairs
     assert table.fooling_rate.tolist() == [1, 0]
@@ -125,7 +136,7 @@ def test_a_model_of_its_own_cell_alone_has_the_other_one(grid: GridParams, compu
 def test_clips_that_a_model_gets_wrong_are_not_shown_to_it(grid: GridParams, compute: ComputeParams) -> None:
     for attack in ATTACKS:
         change(CELL, "baseline", attack, eligible=np.arange(6) < 4)
-    table = transfer_matrix(grid, compute)
+    table = transfer_matrix(grid, compute, RECORDINGS)
     shown = table[(table.representation == "stft") & (table.fold == 1)].groupby("model").clips.unique()
     assert shown.map(list).to_dict() == {model: [6] for model in THRESHOLDS} | {"resnet18_baseline": [4]}
 
@@ -141,19 +152,19 @@ def test_a_store_of_something_else_names_its_file_and_stage(
     grid: GridParams, compute: ComputeParams, model: str, columns: dict[str, object]
 ) -> None:
     change(CELL, model, "cw", **columns)
-    file, stage = CELL.attack(model, "cw"), f"attack@stft-resnet18-1-{model}-cw"
+    file, stage = CELL.attack(model, "cw"), "attack@stft-resnet18-1-cw"
     with pytest.raises(InputError, match=f"{file} holds other clips or targets; run `dvc repro {stage}`"):
-        transfer_matrix(grid, compute)
+        transfer_matrix(grid, compute, RECORDINGS)
 
 
 def test_what_is_missing_names_its_file_and_stage(grid: GridParams, compute: ComputeParams) -> None:
     cell = CellPaths("mel", "alexnet", 3)
     cell.model("hardened").unlink()
     with pytest.raises(InputError, match=r"hardened\.safetensors is missing; run `dvc repro harden@mel-alexnet-3`"):
-        transfer_matrix(grid, compute)
+        transfer_matrix(grid, compute, RECORDINGS)
     cell.attack("baseline", "bim").write_bytes(b"HDF")
-    with pytest.raises(InputError, match=r"bim\.h5 is damaged .* run `dvc repro attack@mel-alexnet-3-baseline-bim`"):
-        transfer_matrix(grid, compute)
+    with pytest.raises(InputError, match=r"bim\.h5 is damaged .* run `dvc repro attack@mel-alexnet-3-bim`"):
+        transfer_matrix(grid, compute, RECORDINGS)
     cell.attack("baseline", "bim").unlink()
-    with pytest.raises(InputError, match=r"bim\.h5 is missing; run `dvc repro attack@mel-alexnet-3-baseline-bim`"):
-        transfer_matrix(grid, compute)
+    with pytest.raises(InputError, match=r"bim\.h5 is missing; run `dvc repro attack@mel-alexnet-3-bim`"):
+        transfer_matrix(grid, compute, RECORDINGS)

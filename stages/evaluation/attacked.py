@@ -9,12 +9,12 @@ from stages.attacks.base import Attack, AttackParams, domain_of
 from stages.attacks.base.domains import Domain
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.prepare import cell_inputs
-from stages.core.arrays import Flags, Floats, Integers
+from stages.core.arrays import Flags, Floats, Integers, Strings
 from stages.evaluation.stored_attacks import StoredAttack, read_attacks
 from stages.models.cell import Cell
 from stages.models.victim import Victim, predictions
 from stages.stores.adversarial import Adversarial
-from stages.stores.perturbations import NORMS, WORST, Norm, ratio
+from stages.stores.perturbations import NORMS, WORST, Norm
 
 Stores = Mapping[str, Adversarial]
 """Adversarial stores of one victim, by attack."""
@@ -28,12 +28,19 @@ class Attacked:
     victim: Victim
     inputs: AttackInputs
     """The test clips."""
+    groups: Strings
+    """Recordings of the test clips, shape (N,)."""
     attacks: Mapping[str, StoredAttack]
     """Attacks on this model, with what they found, by name."""
     baseline: Stores
     """Adversarial stores of the cell's baseline, by attack; empty where this model is the baseline."""
-    budget: float
-    """Budget that rates are told for: `attack.eps`, or the amplitude ratio of `attack.snr`."""
+    budgets: Mapping[Norm, float]
+    """Budget that rates are told for, by norm; of sounds the amplitude ratio of `attack.snr`."""
+
+    @property
+    def budget(self) -> float:
+        """The budget of the domain's first norm: L-infinity of images, the amplitude ratio of sounds."""
+        return self.budgets[NORMS[self.domain.name][0]]
 
     @property
     def stores(self) -> Stores:
@@ -93,7 +100,8 @@ def read_attacked(cell: Cell, model: str, domain: Domain, attacks: Sequence[str]
         domain=domain,
         victim=victim,
         inputs=inputs,
+        groups=cell.features.groups[cell.split.test],
         attacks=read_attacks(cell.paths, model, own, inputs, settings),
         baseline={name: each.store for name, each in stored.items()},
-        budget=settings.eps if domain.name == "image" else ratio(settings.snr),
+        budgets={norm: settings.budget(norm) for norm in WORST.values() if norm in NORMS[domain.name]},
     )

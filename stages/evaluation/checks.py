@@ -1,6 +1,6 @@
 """Figures of the checks on an evaluation that its stores tell; those of the model are in `diagnostics`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -24,20 +24,19 @@ def of_stores(attacked: Attacked) -> dict[str, float]:
 
 def of_attacks(attacked: Attacked) -> dict[str, float]:
     """Compare the attacks of one domain with each other: compute the figures that there are attacks for."""
-    kinds, found, eps = attacked.kinds, attacked.stores, attacked.budget
+    kinds, found = attacked.kinds, attacked.stores
     single_step = [name for name, kind in kinds.items() if kind.iterations == 1]
-    norms = tuple(attacked.norms.values())
     white = {name: store for name, store in found.items() if kinds[name].access == "white_box"}
     steps = {name: store for name, store in white.items() if name in set(single_step)}
     iterative = {name: store for name, store in white.items() if name not in steps}
     black = {name: store for name, store in found.items() if kinds[name].access == "black_box"}
     figures = {}
     if steps and iterative:
-        figures["iterative_not_weaker"] = _alone(steps, iterative, norms, eps)
+        figures["iterative_not_weaker"] = _alone(steps, iterative, attacked.budgets)
     if black and white:
-        figures["black_box_not_stronger"] = _alone(black, white, norms, eps)
+        figures["black_box_not_stronger"] = _alone(black, white, attacked.budgets)
     if white and attacked.correct.any():
-        figures["unlimited_budget_fools"] = float(_fooled(white, norms[0], np.inf).mean())
+        figures["unlimited_budget_fools"] = float(_fooled(white, next(iter(attacked.budgets)), np.inf).mean())
     return figures
 
 
@@ -49,7 +48,10 @@ def worse(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, 
 
 
 def transfer_lead(
-    found: Stores, transferred: Mapping[str, Mapping[str, float]], norms: Mapping[str, Norm], eps: float
+    found: Stores,
+    transferred: Mapping[str, Mapping[str, float]],
+    norms: Mapping[str, Norm],
+    budgets: Mapping[Norm, float],
 ) -> float:
     """Compute the largest lead, in fooling rate, of replayed examples over all attacks on the model in the same norm.
 
@@ -57,12 +59,17 @@ def transfer_lead(
         found: adversarial stores of one victim, by attack.
         transferred: metrics of the examples replayed on the victim, by attack.
         norms: norms of the attacks that were replayed.
-        eps: the budget of the attacks and of the replays.
+        budgets: budgets of the attacks and of the replays, by norm.
     """
     return max(
-        metrics["fooling_rate"] - float(_fooled(found, norms[name], eps).mean())
+        metrics["fooling_rate"] - float(_fooled(found, norms[name], budgets[norms[name]]).mean())
         for name, metrics in transferred.items()
     )
+
+
+def missed(fooled: Flags, moved: Flags) -> float:
+    """Compute the share of clips that targeted attacks move out of their class and untargeted ones do not."""
+    return float((fooled & ~moved).mean()) if len(fooled) else 0.0
 
 
 def leaked(test: Strings, others: Strings) -> int:
@@ -75,11 +82,11 @@ def eligible(found: Stores) -> Flags:
     return next(iter(found.values())).eligible
 
 
-def _alone(challengers: Stores, champions: Stores, norms: Iterable[Norm], eps: float) -> float:
+def _alone(challengers: Stores, champions: Stores, budgets: Mapping[Norm, float]) -> float:
     """Compute the largest share of clips that challengers alone fool, over the norms, within the budget or at all."""
     if not eligible(champions).any():
         return 0.0
-    cases = [(norm, budget) for norm in norms for budget in (eps, np.inf)]
+    cases = [(norm, limit) for norm, budget in budgets.items() for limit in (budget, np.inf)]
     return max(float((_fooled(challengers, *case) & ~_fooled(champions, *case)).mean()) for case in cases)
 
 

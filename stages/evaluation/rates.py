@@ -1,21 +1,13 @@
-"""Fooling rates, prices and their intervals, from the costs of an attack."""
+"""Fooling rates, costs and their intervals, from the costs of an attack."""
 
-from collections.abc import Mapping, Sequence
-from math import sqrt
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
-from stages.core import seeding
 from stages.core.arrays import Flags, Floats, Strings
+from stages.evaluation import intervals
 from stages.stores.perturbations import decibels, ratio
-
-Z_95 = 1.959963984540054
-"""Quantile of the normal distribution for a two-sided interval of 95 %."""
-
-RESAMPLES = 2000
-"""Number of samples that a bootstrap draws."""
 
 SNRS = {"snr_median": "cost_median", "snr90": "eps90"}
 """Costs of sounds that are also told in dB."""
@@ -24,27 +16,19 @@ COST_QUANTILES = {"cost_median": 0.5, "eps90": 0.9}
 """Costs reported, and the share of the clips that each of them fools."""
 
 
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """Compute Wilson's 95 % interval of a rate of `hits` in `count` > 0 (Wilson 1927).
+def rate(name: str, hits: Flags, groups: Strings) -> dict[str, float]:
+    """Compute the share of hits, under the key `name`, with Wilson's interval; no key at all if there are no clips.
 
-    Example:
-        >>> low, high = wilson(8, 100)
-        >>> print(f"{low:.3f} to {high:.3f}")
-        0.041 to 0.150
+    Args:
+        name: key of the rate.
+        hits: clips that count, shape (N,).
+        groups: recordings of the clips, shape (N,); clips of one recording count as copies of each other.
     """
-    rate, spread = hits / count, Z_95**2 / count
-    centre = (rate + spread / 2) / (1 + spread)
-    half = Z_95 * sqrt(rate * (1 - rate) / count + Z_95**2 / (4 * count**2)) / (1 + spread)
-    # The ends are exact at no hit and at hits alone, where rounding would leave 1e-18.
-    return max(centre - half, 0.0) if hits else 0.0, min(centre + half, 1.0) if hits < count else 1.0
-
-
-def rate(name: str, hits: Flags) -> dict[str, float]:
-    """Compute the share of hits, under the key `name`, with its interval; no key at all if there are no clips."""
     if not len(hits):
         return {}
-    low, high = wilson(int(hits.sum()), len(hits))
-    return {name: float(hits.mean()), f"{name}_low": low, f"{name}_high": high}
+    share = float(hits.mean())
+    low, high = intervals.wilson(share, intervals.effective_size(groups))
+    return {name: share, f"{name}_low": low, f"{name}_high": high}
 
 
 def quantile(costs: Floats, share: float) -> float:
@@ -52,47 +36,48 @@ def quantile(costs: Floats, share: float) -> float:
     return float(np.quantile(costs, share, method="inverted_cdf"))
 
 
-def bootstrap(costs: Floats, share: float, seed: int) -> tuple[float, float]:
-    """Compute a 95 % interval of a quantile of the costs by the percentile bootstrap (Efron 1979).
-
-    An end of the interval is infinite where costs are.
+def quantile_metrics(name: str, values: Floats, share: float, groups: Strings) -> dict[str, float]:
+    """Find a quantile, under the key `name`, with its interval; what is infinite or has no interval is left out.
 
     Args:
-        costs: costs of the clips, shape (N,), N > 0.
+        name: key of the quantile.
+        values: values of the clips, shape (N,), N > 0; they may be infinite.
         share: share of the clips that the quantile stands for.
-        seed: seed of the samples: they are the same for the same seed, share and N.
+        groups: recordings of the clips, shape (N,).
     """
-    draws = seeding.generator(seed, "bootstrap", len(costs)).integers(0, len(costs), (RESAMPLES, len(costs)))
-    resampled = np.quantile(costs[draws], share, axis=1, method="inverted_cdf")
-    return quantile(resampled, 0.025), quantile(resampled, 0.975)
+    found = quantile(values, share)
+    if not np.isfinite(found):
+        return {}
+    interval = intervals.of_quantile(values, share, groups)
+    return {name: found, **({f"{name}_low": interval[0], f"{name}_high": interval[1]} if interval else {})}
 
 
-def cost_quantiles(costs: Floats, seed: int) -> dict[str, float]:
-    """Compute median cost and eps90 with their intervals; a key is left out where its number is infinite."""
-    found: dict[str, float] = {}
-    for name, share in COST_QUANTILES.items():
-        low, high = bootstrap(costs, share, seed)
-        found |= {name: quantile(costs, share), f"{name}_low": low, f"{name}_high": high}
-    return {name: cost for name, cost in found.items() if np.isfinite(cost)}
-
-
-def fooling(costs: Floats, correct: Flags, eligible: Flags, eps: float, seed: int) -> dict[str, float]:
-    """Compute the metrics of one attack; a key is left out where there is no number.
+def cost_quantiles(costs: Floats, groups: Strings) -> dict[str, float]:
+    """Compute median cost and eps90 of N > 0 clips, with their intervals.
 
     Args:
         costs: costs of the clips, shape (N,); infinite where the attack fails.
-        correct: clips that the victim classifies correctly, shape (N,).
+        groups: recordings of the clips, shape (N,).
+    """
+    found: dict[str, float] = {}
+    for name, share in COST_QUANTILES.items():
+        found |= quantile_metrics(name, costs, share, groups)
+    return found
+
+
+def fooling(costs: Floats, eligible: Flags, eps: float, groups: Strings) -> dict[str, float]:
+    """Compute the metrics of one targeted attack; a key is left out where there is no number.
+
+    Args:
+        costs: costs of the clips, shape (N,); infinite where the attack fails.
         eligible: clips that were attacked, shape (N,).
         eps: the budget, in the norm of the costs.
-        seed: seed of the bootstrap.
+        groups: recordings of the clips, shape (N,).
     """
-    within = eligible & (costs <= eps)
-    found = {"robust_accuracy": float((correct & ~within).mean()), "eligible": int(eligible.sum())}
-    if not eligible.any():
-        return found
-    found |= rate("fooling_rate", within[eligible])
-    found |= {"fooling_ceiling": float(np.isfinite(costs[eligible]).mean())}
-    return found | cost_quantiles(costs[eligible], seed)
+    tried, recordings = costs[eligible], groups[eligible]
+    found = {"eligible": len(tried)} | rate("fooling_rate", tried <= eps, recordings)
+    found |= rate("fooling_ceiling", np.isfinite(tried), recordings)
+    return found | (cost_quantiles(tried, recordings) if len(tried) else {})
 
 
 def loudness(values: Mapping[str, float]) -> dict[str, float]:
@@ -153,11 +138,3 @@ def class_targets(costs: Floats, eligible: Flags, labels: Strings, targets: Stri
     ]
     names = ["source", "target", "clips", "fooling_rate", "ceiling", "cost_median"]
     return pd.DataFrame(rows, columns=names).replace(np.inf, np.nan)
-
-
-def over_folds(values: Sequence[float]) -> tuple[float, float]:
-    """Compute a 95 % interval of the mean of at least two values, one per fold, by Student's t distribution."""
-    spread = float(np.std(values, ddof=1)) / sqrt(len(values))
-    half = float(special.stdtrit(len(values) - 1, 0.975)) * spread
-    mean = float(np.mean(values))
-    return mean - half, mean + half

@@ -104,12 +104,15 @@ class Sonified:
     verdicts: Integers
     """Verdicts on the features of the adversarial sounds, shape (N,)."""
     clips: Strings
+    groups: Strings
+    """Recordings of the clips, shape (N,)."""
     labels: Integers
     targets: Integers
 
     def metrics(self) -> dict[str, float]:
         """Count the sounds; compute the share that still reaches its target, and the medians of SNR and errors."""
-        values = {"clips": len(self.clips), **rates.rate("survival_rate", self.verdicts == self.targets)}
+        survived = rates.rate("survival_rate", self.verdicts == self.targets, self.groups)
+        values = {"clips": len(self.clips), **survived}
         measured = {
             "snr_db_median": [ratio for each in self.renderings if np.isfinite(ratio := each.snr_db)],
             "band_error_median": [each.band_error for each in self.renderings],

@@ -43,7 +43,7 @@ def read_attacks(
 
 
 def _read(cell: CellPaths, model: str, name: str, inputs: AttackInputs, settings: AttackParams) -> StoredAttack:
-    path, stage = cell.attack(model, name), cell.stage("attack", model, name)
+    path, stage = cell.attack(model, name), cell.stage("attack", name)
     store = read_adversarial(path, stage)
     require_inputs(store, inputs, path, stage)
     require_attributes(store, {"victim": model, **settings.facts, **provenance.of_attack(name)}, path, stage)

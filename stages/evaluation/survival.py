@@ -29,9 +29,10 @@ def survival(attacked: Attacked, seed: int) -> dict[str, dict[str, Any]]:
     right = attacked.inputs.eligible_only()
     for name in channels.available():
         kept = _through(name, attacked.victim, right.clean, domain, seed) == right.labels.numpy()
-        found[name] = rates.rate("accuracy", kept)
+        found[name] = rates.rate("accuracy", kept, attacked.groups[attacked.correct])
         for attack, store in attacked.stores.items():
-            found[name][attack] = rates.rate("survival_rate", _survivors(attacked, store, name, seed))
+            survivors = _survivors(attacked, store, name, seed)
+            found[name][attack] = rates.rate("survival_rate", survivors, attacked.groups[store.success])
     return found
 
 

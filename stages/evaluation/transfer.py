@@ -33,11 +33,16 @@ COLUMNS = [
 ]
 
 
-def transfer_matrix(grid: GridParams, compute: ComputeParams) -> pd.DataFrame:
+def transfer_matrix(grid: GridParams, compute: ComputeParams, recordings: Mapping[str, str]) -> pd.DataFrame:
     """Replay the cheapest examples that fooled each model, of any size, on every other of its representation and fold.
 
     Only clips count that the other model gets right. The transfer is from model to model, so a row's `source` and
     `model` are names such as `resnet56_hardened`; its `pair` names all of it, for plots.
+
+    Args:
+        grid: the cells and attacks.
+        compute: how the models are run.
+        recordings: the recording of each clip that some model gets right.
 
     Raises:
         InputError: a store or a model is missing or damaged.
@@ -48,12 +53,16 @@ def transfer_matrix(grid: GridParams, compute: ComputeParams) -> pd.DataFrame:
         | {"representation": representation, "fold": fold, **row}
         for representation in grid.representation
         for fold in grid.fold
-        for row in _replays([CellPaths(representation, name, fold) for name in grid.architecture], grid.attack, compute)
+        for row in _replays(
+            [CellPaths(representation, name, fold) for name in grid.architecture], grid.attack, compute, recordings
+        )
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _replays(cells: Sequence[CellPaths], attacks: Sequence[str], compute: ComputeParams) -> Iterator[dict[str, object]]:
+def _replays(
+    cells: Sequence[CellPaths], attacks: Sequence[str], compute: ComputeParams, recordings: Mapping[str, str]
+) -> Iterator[dict[str, object]]:
     """Yield the rows of some cells with the same representation and fold."""
     found = {(cell, model): _read(cell, model, attacks) for cell in cells for model in MODELS}
     if not any(found.values()):
@@ -68,12 +77,12 @@ def _replays(cells: Sequence[CellPaths], attacks: Sequence[str], compute: Comput
         for (source, name), stores in found.items():
             if (source, name) != (cell, model):
                 names = {"source": f"{source.architecture}_{name}", "model": f"{cell.architecture}_{model}"}
-                yield {**names, **replayed(victim, stores, eligible)}
+                yield {**names, **replayed(victim, stores, eligible, recordings)}
 
 
 def _read(cell: CellPaths, model: str, attacks: Sequence[str]) -> dict[str, Adversarial]:
     """Read the stores of the attacks on images: a model of another representation hears other sounds as such."""
-    places = {name: (cell.attack(model, name), cell.stage("attack", model, name)) for name in attacks}
+    places = {name: (cell.attack(model, name), cell.stage("attack", name)) for name in attacks}
     return {name: read_adversarial(*place) for name, place in places.items() if read_domain(*place) == "image"}
 
 
@@ -83,17 +92,20 @@ def _require_same_clips(
     first = next(iter(own.values()))
     for name, store in stores.items():
         if not (np.array_equal(store.clip, first.clip) and np.array_equal(store.target, first.target)):
-            stage = cell.stage("attack", model, name)
+            stage = cell.stage("attack", name)
             raise InputError(f"{cell.attack(model, name)} holds other clips or targets; run `dvc repro {stage}`")
 
 
-def replayed(victim: Victim, source: Mapping[str, Adversarial], eligible: Flags) -> dict[str, float]:
+def replayed(
+    victim: Victim, source: Mapping[str, Adversarial], eligible: Flags, recordings: Mapping[str, str]
+) -> dict[str, float]:
     """Show a model the cheapest examples, in L-infinity, that fooled another one.
 
     Args:
         victim: the model that the examples are shown to.
         source: adversarial stores of the other model, by attack.
         eligible: clips that the victim gets right, shape (N,).
+        recordings: the recording of each of these clips.
 
     Returns:
         `clips`, and `fooling_rate` with its interval: the share that reaches its target.
@@ -103,4 +115,5 @@ def replayed(victim: Victim, source: Mapping[str, Adversarial], eligible: Flags)
     rows = np.flatnonzero(np.any([store.success for store in stores], axis=0) & eligible)
     images = np.array([stores[cheapest[row]].adversarial[row] for row in rows], np.float32)
     fooled = predictions(victim, images) == stores[0].target[rows]
-    return {"clips": len(rows), **rates.rate("fooling_rate", fooled)}
+    groups = np.array([recordings[clip] for clip in stores[0].clip[rows]], np.str_)
+    return {"clips": len(rows), **rates.rate("fooling_rate", fooled, groups)}

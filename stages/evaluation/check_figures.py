@@ -1,0 +1,113 @@
+"""The figures of all checks on one model: of its stores, of the model itself, and of attacks made for them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.core.arrays import Flags, Floats
+from stages.evaluation import checks, diagnostics, harder_attacks
+from stages.evaluation.attacked import Attacked
+from stages.evaluation.settings import EvaluationSettings
+from stages.models.cell import Cell
+from stages.stores.perturbations import Norm
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What the checks on a model look at."""
+
+    cell: Cell
+    model: str
+    settings: EvaluationSettings
+    image: Attacked
+    sound: Attacked
+    own: Mapping[str, Floats]
+    """Smallest size with which each clip leaves its class by untargeted attacks alone, shape (N,), by domain."""
+    departures: Mapping[str, Floats]
+    """The same by any attack."""
+    replayed: Mapping[str, Mapping[str, float]]
+    """Metrics of the baseline's examples shown to the model, by attack."""
+
+    def moved(self, domain: str, budget: float, *, own: bool = False) -> Flags:
+        """Tell which of the eligible clips leave their class within a budget; with `own`, by untargeted attacks."""
+        sizes, correct = (self.own if own else self.departures)[domain], self.image.correct
+        flags: Flags = sizes[self.sound.correct if domain == "sound" else correct] <= budget
+        return flags
+
+
+def figures_of_both(evaluated: Evaluated) -> dict[str, float]:
+    """Measure the figure of every check that has something to measure: of both domains the worse."""
+    cell, image = evaluated.cell, evaluated.image
+    groups, others = cell.features.groups, np.concatenate([cell.split.train, cell.split.validation])
+    return {
+        "nothing_tuned_on_test_clips": checks.leaked(groups[cell.split.test], groups[others]),
+        **diagnostics.of_model(image.victim, image.inputs.clean),
+        **checks.worse(image_figures(evaluated), sound_figures(evaluated)),
+    }
+
+
+def image_figures(evaluated: Evaluated) -> dict[str, float]:
+    """Measure the figures of attacks on images, and of attacks that are made for the checks."""
+    attacked, measured = evaluated.image, domain_figures(evaluated.image, evaluated.replayed)
+    if not attacked.attacks or not attacked.correct.any():
+        return measured
+    victim, inputs, eps = attacked.victim, attacked.inputs.eligible_only(), attacked.budget
+    worst = {norm: attacked.worst(norm)[attacked.correct] for norm in attacked.budgets}
+    moved = evaluated.moved("image", eps)
+    again = {
+        **diagnostics.of_gradients(victim, inputs),
+        **diagnostics.of_precision(victim, inputs),
+        **harder_attacks.of_effort(victim, inputs, worst["linf"], eps, 2 * most_iterations(attacked, "linf")),
+        **harder_attacks.of_fresh_images(victim, inputs, worst, most_iterations(attacked, "l2")),
+        **harder_attacks.of_steps(victim, inputs, eps),
+        **harder_attacks.of_budgets(victim, inputs, eps),
+        **harder_attacks.of_random_search(victim, inputs, worst["linf"] <= eps, moved, eps),
+        "untargeted_not_weaker": checks.missed(worst["linf"] <= eps, evaluated.moved("image", eps, own=True)),
+        **of_transfer(evaluated, worst["linf"]),
+    }
+    # Of what both the stores and attacks made for the check tell, the worse.
+    return measured | {name: max(figure, measured.get(name, figure)) for name, figure in again.items()}
+
+
+def of_transfer(evaluated: Evaluated, worst: Floats) -> dict[str, float]:
+    """Measure what fresh examples made for the baseline alone do to the hardened model, at each budget of the curve."""
+    if evaluated.model != "hardened":
+        return {}
+    attacked = evaluated.image
+    surrogate = attacked.domain.victim(evaluated.cell, "baseline")
+    found = {budget: (worst <= budget, evaluated.moved("image", budget)) for budget in evaluated.settings.curve}
+    return harder_attacks.of_transfer(attacked.victim, surrogate, attacked.inputs.eligible_only(), found)
+
+
+def sound_figures(evaluated: Evaluated) -> dict[str, float]:
+    """Measure the figures of attacks on sounds, their gradients, and what more effort would find."""
+    attacked, measured = evaluated.sound, domain_figures(evaluated.sound, evaluated.replayed)
+    if not attacked.attacks or not attacked.correct.any():
+        return measured
+    victim, inputs, budget = attacked.victim, attacked.inputs.eligible_only(), attacked.budget
+    sizes = attacked.worst("snr")[attacked.correct]
+    return {
+        **measured,
+        **diagnostics.of_gradients(victim, inputs),
+        **harder_attacks.of_fresh_sounds(victim, inputs, sizes, budget, most_iterations(attacked, "snr")),
+        "untargeted_not_weaker": checks.missed(sizes <= budget, evaluated.moved("sound", budget, own=True)),
+    }
+
+
+def domain_figures(attacked: Attacked, replayed: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Measure the figures of the attacks in one domain; none where there are no attacks."""
+    if not attacked.attacks:
+        return {}
+    figures = checks.of_stores(attacked) | checks.of_attacks(attacked)
+    own = {name: values for name, values in replayed.items() if name in attacked.baseline}
+    if own and attacked.correct.any():
+        norms = {name: kind.priced_in for name, kind in attacked.kinds.items()}
+        figures["transfer_not_stronger"] = checks.transfer_lead(attacked.stores, own, norms, attacked.budgets)
+    return figures
+
+
+def most_iterations(attacked: Attacked, norm: Norm) -> int:
+    """Find the most steps along one path of the white boxes in a norm, as they were run; 1 where there is none."""
+    kinds = [kind for kind in attacked.kinds.values() if kind.access == "white_box" and kind.priced_in == norm]
+    return max((kind.iterations for kind in kinds), default=1)
