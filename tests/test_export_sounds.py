@@ -21,6 +21,7 @@ from stages.core.arrays import Floats
 from stages.core.errors import InputError
 from stages.inference import wavs
 from stages.stores.adversarial import Adversarial, write_adversarial
+from stages.stores.perturbations import NORMS
 
 RATE, SAMPLES = 8000, 800
 SOUND = AudioParams(sample_rate=RATE, duration=SAMPLES / RATE)
@@ -54,7 +55,7 @@ def images() -> Adversarial:
     grey = np.full((1, 1, 4, 4), 0.5, np.float32)
     one: dict[str, Any] = {name: np.ones(1, np.int64) for name in ("label", "target", "queries")}
     one |= {"eligible": np.ones(1, bool), "success": np.ones(1, bool), "cost": np.ones(1, np.float32)}
-    sizes: dict[str, Floats] = {norm: np.ones(1, np.float32) for norm in ("linf", "l2", "l1")}
+    sizes: dict[str, Floats] = {norm: np.ones(1, np.float32) for norm in NORMS["image"]}
     clip = np.array(["a.wav"])
     return Adversarial(**one, clip=clip, sizes=sizes, clean=grey, adversarial=grey, attributes={"domain": "image"})
 

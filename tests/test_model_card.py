@@ -7,10 +7,16 @@ from stages.reporting import model_card
 from tests.attack_helpers import settings_of
 
 
+def of(name: str, rate: float) -> dict[str, float]:
+    """A rate with some interval."""
+    return {name: rate, f"{name}_low": 0.1, f"{name}_high": 1.0}
+
+
 def test_the_model_card_tells_what_it_is_and_how_good() -> None:
-    rates = {"fooling_rate": 0.5, "fooling_ceiling": 1.0, "cost_median": 0.0123}
+    rates = {"eligible": 5, "cost_median": 0.0123} | of("fooling_rate", 0.4) | of("fooling_ceiling", 1.0)
     metrics: dict[str, Any] = {
-        "clean": {"accuracy": 5 / 6, "accuracy_low": 0.436, "accuracy_high": 0.97, "clips": 6},
+        "clean": {"clips": 6} | of("accuracy", 5 / 6),
+        "untargeted": {"image": of("robust_accuracy", 0.3), "sound": of("robust_accuracy", 0.2)},
         "adaptive": {"bim": rates, "sound_ddn": rates | {"snr_median": 38.2}},
         "checks": {"bounds_kept": 0, "passed": 0},
     }
@@ -19,11 +25,16 @@ def test_the_model_card_tells_what_it_is_and_how_good() -> None:
     card = model_card.text(CellPaths("stft", "resnet18", 1), "hardened", facts, metrics, terms, settings_of())
     lines = card.splitlines()
     assert lines[0] == "# Hardened model: stft resnet18 fold 1"
-    assert "83.3 % [43.6 %, 97.0 %] (Wilson 95 %) of 6 clips" in card
-    head = "| attack | targeted fooling rate | ceiling | median cost | eps90 | median SNR, dB |"
+    assert "Of 6 clips of the test fold:" in lines
+    assert "- accuracy: 83.3 % [10.0 %, 100.0 %];" in lines
+    assert (
+        "- robust accuracy under untargeted attacks on the image within 0.02 (L∞): 30.0 % [10.0 %, 100.0 %];" in lines
+    )
+    assert "attacks on the sound within an SNR of 30.0 dB: 20.0 % [10.0 %, 100.0 %]." in card
+    head = "| attack | clips | targeted fooling rate | at any size | median cost | eps90 | median SNR, dB |"
     assert lines[lines.index(head) + 1].startswith("|---|---|")
-    assert "| bim | 0.5 | 1 | 0.0123 | none | none |" in lines
-    assert "| sound_ddn | 0.5 | 1 | 0.0123 | none | 38.2 |" in lines
+    assert "| bim | 5 | 40.0 % [10.0 %, 100.0 %] | 100.0 % [10.0 %, 100.0 %] | 0.0123 | none | none |" in lines
+    assert "| sound_ddn | 5 | 40.0 % [10.0 %, 100.0 %] | 100.0 % [10.0 %, 100.0 %] | 0.0123 | none | 38.2 |" in lines
     assert "| epoch | 3 of 4 |" in lines
     assert '["&lt;b&gt;dog&lt;/b&gt;", "rain\\|snow"]' in card
     assert "Checks on these numbers that failed: bounds_kept." in lines

@@ -12,6 +12,8 @@ SOURCE = Path("data/source")
 """Folder that a user's recordings may be put into: the default of `dataset.source`."""
 METRICS = Path("metrics")
 SUMMARY = METRICS / "summary.json"
+DETAILS = METRICS / "details.json"
+"""File of the numbers that the summary leaves out, so that it can be read in a terminal."""
 COMPARISON = METRICS / "comparison.json"
 REPORT = METRICS / "report.html"
 TABLE = METRICS / "report.md"
@@ -70,8 +72,12 @@ class CellPaths:
         return Path("data/adversarial") / self._folder / model / f"{attack}.h5"
 
     def metrics(self, model: str) -> Path:
-        """Name the file of the metrics of `baseline` or `hardened`."""
+        """Name the file of the metrics of `baseline` or `hardened`: those that it is judged by."""
         return METRICS / self._folder / f"{model}.json"
+
+    def details(self, model: str) -> Path:
+        """Name the file of all other metrics of `baseline` or `hardened`."""
+        return self.metrics(model).with_suffix(".details.json")
 
     def plots(self, model: str) -> Path:
         """Name the folder of the tables and pictures behind the metrics."""
@@ -82,5 +88,5 @@ class CellPaths:
         return Path("data/report") / self._folder / model
 
     def metrics_copy(self, model: str) -> Path:
-        """Name the copy of the metrics for the report, which cannot depend on files between those that it writes."""
+        """Name the copy of all metrics for the report, which cannot depend on files between those that it writes."""
         return self.assets(model) / "metrics.json"

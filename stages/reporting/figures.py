@@ -29,6 +29,7 @@ DASHES = {"baseline": (0, (4, 2)), "hardened": "solid"}
 LABELS = {
     "worst_linf": "worst case, L∞",
     "worst_l2": "worst case, L2",
+    "worst_l1": "worst case, L1",
     "worst_snr": "worst case",
     "untargeted": "any wrong class",
     "noise": "any wrong class, by white noise",

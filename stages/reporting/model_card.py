@@ -9,14 +9,10 @@ import jinja2
 
 from stages.attacks.base import AttackParams
 from stages.core.paths import CellPaths
+from stages.reporting.formatting import interval
 
-RATES = {
-    "fooling_rate": "targeted fooling rate",
-    "fooling_ceiling": "ceiling",
-    "cost_median": "median cost",
-    "eps90": "eps90",
-    "snr_median": "median SNR, dB",
-}
+COSTS = {"cost_median": "median cost", "eps90": "eps90", "snr_median": "median SNR, dB"}
+"""Costs that a card tells, and the titles of their columns."""
 
 
 def text(
@@ -43,14 +39,16 @@ def text(
         trim_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["interval"] = interval
     return environment.get_template("model_card.md.jinja").render(
         cell=cell,
         model=model,
         facts={name: html.escape(value, quote=False) for name, value in sorted(facts.items())},
         clean=metrics["clean"],
+        untargeted=metrics["untargeted"],
         adaptive=metrics["adaptive"],
         failed=[name for name, holds in metrics["checks"].items() if not holds and name != "passed"],
-        rates=RATES,
+        costs=COSTS,
         terms=terms.strip(),
         eps=settings.eps,
         snr=settings.snr,

@@ -19,8 +19,9 @@ def write(evaluation: Evaluation) -> None:
     with files.replacing(cell.plots(model) / "gallery.png") as partial:
         partial.write_bytes(shown.contact_sheet())
     tables.write(cell.plots(model), model_tables.of_model(evaluation))
-    for path in (cell.metrics(model), cell.metrics_copy(model)):
-        results.write(path, metrics)
+    results.write(cell.metrics(model), results.headline(metrics))
+    results.write(cell.details(model), results.details(metrics))
+    results.write(cell.metrics_copy(model), metrics)
     write_card(evaluation)
 
 

@@ -18,10 +18,11 @@ def of_model(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
     """
     metrics, image, sound = evaluation.metrics, evaluation.image, evaluation.sound
     costs, ratios = _costs(image), _costs(sound) if sound.attacks else {}
-    ratios |= {"untargeted": evaluation.departures}
+    costs |= {"untargeted": evaluation.departures["image"]}
+    ratios |= {"untargeted": evaluation.departures["sound"]}
     names, inputs = np.array(evaluation.classes), image.inputs
     source, target = names[inputs.labels.numpy()], names[inputs.targets.numpy()]
-    clips = pd.DataFrame({"clip": inputs.clips, "source": source, "target": target})
+    clips = pd.DataFrame({"clip": inputs.clips, "group": image.groups, "source": source, "target": target})
     curves = rates.snr_curves(ratios, sound.correct, evaluation.noise["snr"].to_numpy())
     return {
         "rates": pd.DataFrame([{"attack": name, **values} for name, values in metrics["adaptive"].items()]),

@@ -1,4 +1,4 @@
-"""All that the report writes: the summary, the comparison, curves and figures for plots, and the page for people."""
+"""All that the report writes: summary, details, comparison, curves and figures for plots, and the page for people."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from stages.core.grid import MODELS
 from stages.core.params import Parameters
 from stages.core.progress import log
 from stages.evaluation import results
-from stages.reporting import figures, page, summary, tables
+from stages.reporting import figures, page, tables
+from stages.reporting.markdown import markdown
 from stages.reporting.sections import Section, average, tree
 
 
@@ -31,6 +32,8 @@ class Context:
     method: str
     """Method of hardening."""
     eps: float
+    eps_l2: float
+    eps_l1: float
     snr: float
 
 
@@ -43,14 +46,15 @@ def write(sections: Sequence[Section], replays: pd.DataFrame, model: str, contex
         model: `baseline` or `hardened`: whose metrics the summary holds.
         context: the facts that the page tells beside the numbers.
     """
-    results.write(paths.SUMMARY, tree(sections, lambda section: summary.mean(section.metrics[model])))
+    results.write(paths.SUMMARY, tree(sections, lambda section: results.headline(section.means[model])))
+    results.write(paths.DETAILS, tree(sections, lambda section: results.details(section.means[model])))
     results.write(paths.COMPARISON, tree(sections, lambda section: section.comparison))
     curves = {name: average([each.fooling[name] for each in sections]) for name in MODELS}
     tables.write(paths.CURVES, {"fooling": tables.overlaid(curves), "transfer": replays})
     drawn = [page.drawings(section, context.eps, context.snr) for section in sections]
     write_figures(sections, drawn)
     html = page.render(sections, drawn, replays, vars(context))
-    for path, text in ((paths.REPORT, html), (paths.TABLE, page.markdown(sections, context.eps, context.snr))):
+    for path, text in ((paths.REPORT, html), (paths.TABLE, markdown(sections, context.eps, context.snr))):
         with files.replacing(path) as partial:
             partial.write_text(text, encoding="utf-8")
     log(f"{paths.REPORT}: {len(html.encode()) / 1e6:.1f} MB")

@@ -13,9 +13,10 @@ from stages.core.grid import MODELS, GridParams
 from stages.core.paths import CellPaths
 from stages.evaluation import results
 from stages.evaluation.results import Metrics
-from stages.evaluation.rules import RULES
-from stages.reporting import assets, summary, tables
+from stages.evaluation.rules import RULES, applying
+from stages.reporting import assets, comparison, summary, tables
 from stages.reporting.assets import Asset
+from stages.stores.perturbations import WORST
 
 Tree = dict[str, dict[str, Metrics]]
 """Metrics by representation and architecture."""
@@ -52,15 +53,18 @@ class Section:
         return {model: summary.mean(folds) for model, folds in self.metrics.items()}
 
     def checks(self) -> Iterator[dict[str, Any]]:
-        """Yield each check: its rule, and by model whether it holds in every fold (None: not there) and its figures."""
+        """Yield each check: its rule, and by model whether it applies, holds in every fold, and its figures.
+
+        None in place of a verdict says that some fold could not measure it.
+        """
         for name, rule in RULES.items():
             models = {}
             for model, folds in self.metrics.items():
                 held = [each["checks"][name] for each in folds if name in each["checks"]]
                 figures = [each["check_figures"][name] for each in folds if name in each["checks"]]
-                models[model] = {"holds": all(held) if held else None, "figures": figures}
-            if any(each["figures"] for each in models.values()):
-                yield {"name": name, "rule": rule, "models": models}
+                holds = all(held) if len(held) == len(folds) else None
+                models[model] = {"applies": model in rule.models, "holds": holds, "figures": figures}
+            yield {"name": name, "rule": rule, "models": models}
 
     @property
     def passed(self) -> bool:
@@ -72,33 +76,49 @@ class Section:
         return [each for each in self.assets[model] if each.kind == kind]
 
 
-def read_sections(grid: GridParams) -> list[Section]:
+def read_sections(grid: GridParams, eps: float, snr: float) -> list[Section]:
     """Read the results of each representation and architecture of the grid.
+
+    Args:
+        grid: the representations, architectures and folds.
+        eps: the budget of images that both models are compared at.
+        snr: the budget of sounds, in dB.
 
     Raises:
         InputError: something that `evaluate` writes is missing or damaged.
     """
-    return [_read(grid.cells(*pair)) for pair in grid.pairs()]
+    return [_read(grid.cells(*pair), eps, snr) for pair in grid.pairs()]
 
 
-def _read(cells: Sequence[CellPaths]) -> Section:
+def recordings(sections: Sequence[Section]) -> dict[str, str]:
+    """Find the recording of each clip that some model gets right."""
+    shown = pd.concat([table[["clip", "group"]] for section in sections for table in section.costs.values()])
+    return dict(zip(shown["clip"], shown["group"], strict=True))
+
+
+def _read(cells: Sequence[CellPaths], eps: float, snr: float) -> Section:
     """Read the results of the cells of one representation and architecture, one per fold."""
     first = cells[0]
     metrics = {model: [results.read(cell.metrics_copy(model)) for cell in cells] for model in MODELS}
-    snrs = {model: pd.concat([_table(cell, model, "snrs") for cell in cells]) for model in MODELS}
+    costs, snrs = ([_by_model(cell, name) for cell in cells] for name in ("costs", "snrs"))
+    drop = comparison.accuracy_drop(metrics["baseline"], metrics["hardened"])
     return Section(
         representation=first.representation,
         architecture=first.architecture,
         folds=[cell.fold for cell in cells],
         metrics=metrics,
-        comparison=summary.compare(metrics["baseline"], metrics["hardened"]) | {"sound": summary.sound_gains(snrs)},
+        comparison=drop | comparison.compare(costs, snrs, eps, snr),
         fooling={model: average([_table(cell, model, "fooling") for cell in cells]) for model in MODELS},
         snr={model: average([_table(cell, model, "snr") for cell in cells]) for model in MODELS},
-        costs={model: pd.concat([_table(cell, model, "costs") for cell in cells]) for model in MODELS},
+        costs={model: pd.concat([each[model] for each in costs]) for model in MODELS},
         confusion={model: pd.concat([_table(cell, model, "confusion") for cell in cells]) for model in MODELS},
         training={model: read_table(first.history(model), first.writer(model)) for model in MODELS},
         assets={model: assets.read(first.assets(model), first.stage("evaluate", model)) for model in MODELS},
     )
+
+
+def _by_model(cell: CellPaths, name: str) -> dict[str, pd.DataFrame]:
+    return {model: _table(cell, model, name) for model in MODELS}
 
 
 def _table(cell: CellPaths, model: str, name: str) -> pd.DataFrame:
@@ -130,6 +150,19 @@ def tree(sections: Sequence[Section], of: Callable[[Section], Metrics]) -> Tree:
     return found
 
 
+def in_sound(adaptive: Metrics) -> list[str]:
+    """List the attacks on sound, and their worst case, that there are metrics of."""
+    attacks = [name for name in adaptive if name.startswith("sound_")]
+    return [*attacks, "worst_snr"] if attacks else []
+
+
+def in_image(adaptive: Metrics) -> list[str]:
+    """List the attacks on images, and their worst cases, that there are metrics of."""
+    others = {*in_sound(adaptive), *WORST}
+    worst = [name for name in WORST if name != "worst_snr" and name in adaptive]
+    return [name for name in adaptive if name not in others] + worst
+
+
 def require_checks(sections: Sequence[Section]) -> None:
     """Stop with an error at checks that failed.
 
@@ -143,11 +176,14 @@ def require_checks(sections: Sequence[Section]) -> None:
 def _failed(section: Section) -> Iterator[str]:
     for model in MODELS:
         for fold, metrics in zip(section.folds, section.metrics[model], strict=True):
-            for name in _names_of_failed(metrics["checks"]):
-                rule, figure = RULES[name], metrics["check_figures"][name]
-                where = f"{section.representation} {section.architecture} fold {fold} {model}"
-                yield f"{where}: {name}: {rule.figure} is {figure:g}, must be {rule.limit}"
+            for name in applying(model):
+                if not metrics["checks"].get(name, 0):
+                    where = f"{section.representation} {section.architecture} fold {fold} {model}"
+                    yield f"{where}: {name}: {_reason(name, metrics['check_figures'])}"
 
 
-def _names_of_failed(checks: Mapping[str, int]) -> list[str]:
-    return [name for name, holds in checks.items() if name in RULES and not holds]
+def _reason(name: str, figures: Mapping[str, float]) -> str:
+    rule = RULES[name]
+    if name not in figures:
+        return f"{rule.figure} was not measured"
+    return f"{rule.figure} is {figures[name]:g}, must be {rule.limit}"

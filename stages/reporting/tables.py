@@ -7,7 +7,7 @@ import pandas as pd
 
 from stages.core import files
 
-NAMES = ("clip", "source", "target", "actual", "predicted")
+NAMES = ("clip", "group", "source", "target", "actual", "predicted")
 """Columns that hold names."""
 
 
