@@ -13,18 +13,17 @@ def main() -> None:
     """Write the summary, its details and the comparison to metrics/, the curves for plots, and metrics/report.html."""
     grid = params.read("grid", GridParams)
     settings = params.read("report", ReportParams)
-    eps, snr = params.number("attack.eps"), params.number("attack.snr")
-    sections = read_sections(grid, eps, snr)
+    sections = read_sections(grid)
     if settings.require_checks:
         require_checks(sections)
     replays = transfer_matrix(grid, params.read("compute", ComputeParams), recordings(sections))
     context = Context(
         dataset=params.name("dataset.name"),
         method=params.name("harden.method"),
-        eps=eps,
+        eps=params.number("attack.eps"),
         eps_l2=params.number("attack.eps_l2"),
         eps_l1=params.number("attack.eps_l1"),
-        snr=snr,
+        snr=params.number("attack.snr"),
     )
     report_files.write(sections, replays, settings.model, context)
 

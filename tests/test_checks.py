@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from stages import attacks
-from stages.attacks.base import Attack
 from stages.attacks.base.domains import IMAGE
 from stages.attacks.base.inputs import AttackInputs, attack_inputs
+from stages.attacks.ddn import DDN
+from stages.attacks.fmn import FMN
 from stages.core.compute import ComputeParams
 from stages.evaluation import checks, diagnostics, harder_attacks, rules
 from stages.evaluation.attacked import Attacked
@@ -32,12 +33,6 @@ STEPS = 2
 
 COSTS = [0.01] * 6
 WEAK = [0.01] * 5 + [np.inf]
-
-
-def attack_of(name: str, **changed: int) -> Attack:
-    """An attack of params.yaml, changed."""
-    with chdir(ROOT):
-        return attacks.load(name).model_copy(update=changed)
 
 
 class Brightness(nn.Module):
@@ -288,12 +283,12 @@ def test_a_branch_without_a_gradient_is_caught(compute: ComputeParams, rng: np.r
 
 def test_costs_of_an_attack_that_stopped_early_are_undercut(compute: ComputeParams, rng: np.random.Generator) -> None:
     _, inputs = probed(Bands(), compute, rng)
-    victim, ddn = Victim(Bands(), compute), attack_of("ddn", steps=100)
-    best = ddn.search(victim, inputs, harder_attacks.UNUSED).cost.numpy()
-    nearest = attack_of("fmn", steps=200).search(victim, inputs, harder_attacks.UNUSED).cost.numpy()
+    victim, ddn = Victim(Bands(), compute), DDN.of_steps(100)
+    best = ddn.costs(victim, inputs).numpy()
+    nearest = FMN.of_steps(200).costs(victim, inputs).numpy()
     for share, holds in ((1.0, 1), (1.3, 0)):
         sizes: dict[Norm, Any] = {"linf": nearest, "l2": share * best}
-        figures = harder_attacks.of_fresh_images(victim, inputs, sizes, steps=50)
+        figures = harder_attacks.of_fresh_images(victim, inputs, sizes, {"linf": 50, "l2": 50})
         assert judge(figures)["locally_optimal"] == holds
 
 

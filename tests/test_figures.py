@@ -23,7 +23,7 @@ def section(confusion: dict[str, pd.DataFrame], costs: dict[str, pd.DataFrame]) 
         representation="stft",
         architecture="resnet18",
         folds=[1],
-        metrics={},
+        metrics={"baseline": [{"adaptive": {"worst_linf": {"budget": 0.02}}}]},
         comparison={},
         fooling=dict.fromkeys(models, curve),
         costs=costs,

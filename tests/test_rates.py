@@ -105,7 +105,7 @@ def test_rates_by_hand() -> None:
 
 
 def test_no_eligible_clip_gives_no_rates() -> None:
-    assert rates.fooling(np.full(3, np.inf), np.zeros(3, bool), 0.02, apart(3)) == {"eligible": 0}
+    assert rates.fooling(np.full(3, np.inf), np.zeros(3, bool), 0.02, apart(3)) == {"budget": 0.02, "eligible": 0}
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.sampled_from([0.5, 0.9]))

@@ -42,7 +42,7 @@ from stages.reporting.verdict import verdict
 from stages.stores import perturbations, provenance
 from stages.stores.adversarial import Adversarial, read_adversarial, write_adversarial
 from stages.stores.features import Features, write_features
-from stages.stores.perturbations import NORMS
+from stages.stores.perturbations import NORMS, ratio
 from tests.attack_helpers import attacked as attacked_run
 from tests.helpers import ROOT, feature_store
 from tests.params_helpers import set_params
@@ -414,7 +414,7 @@ def test_tables_of_costs_name_the_recording_of_each_clip(shown: CellPaths) -> No
 
 def test_every_verdict_tells_what_its_rate_is_of(shown: CellPaths) -> None:
     """The untargeted ones come first; each names domain, budget, clips and interval."""
-    found = list(verdict(read_sections(params.read("grid", GridParams), EPS, SNR)[0], EPS, SNR))
+    found = list(verdict(read_sections(params.read("grid", GridParams))[0], EPS, SNR))
     starts = ["Robust accuracy against untargeted attacks on the image within 0.02 (L∞", "The same within the budget"]
     starts += ["Robust accuracy against untargeted attacks on the sound within an SNR of 20 dB"]
     starts += ["Targeted attacks on the sound, into one class asked for, within 20 dB"]
@@ -428,7 +428,7 @@ def test_every_verdict_tells_what_its_rate_is_of(shown: CellPaths) -> None:
 
 
 def test_the_budget_of_the_training_is_told_where_it_was_measured(shown: CellPaths) -> None:
-    told = read_sections(params.read("grid", GridParams), EPS, SNR)[0]
+    told = read_sections(params.read("grid", GridParams))[0]
     start = "The same within the budget that the hardened model was trained at"
     assert any(each.startswith(start) for each in verdict(told, EPS, SNR)), shown
     for model in MODELS:
@@ -604,12 +604,13 @@ def costs_of(clips: str, **attacks: list[float]) -> pd.DataFrame:
 FIRST, SECOND = "abcdefghijkl", "mnopqrstuvwx"
 NONE = costs_of("")
 NAN = np.nan
+BUDGETS = {"bim": EPS, "jsma": EPS / 2, "worst_snr": ratio(SNR)}
 
 
 def compare(before: pd.DataFrame, after: pd.DataFrame, *more: tuple[pd.DataFrame, pd.DataFrame]) -> Metrics:
     """The comparison of one fold after another, without sounds."""
     folds = [dict(zip(MODELS, pair, strict=True)) for pair in ((before, after), *more)]
-    return comparison.compare(folds, [dict.fromkeys(MODELS, NONE)] * len(folds), EPS, SNR)
+    return comparison.compare(folds, [dict.fromkeys(MODELS, NONE)] * len(folds), BUDGETS)
 
 
 def test_ratios_are_of_clips_that_both_models_get_right() -> None:
@@ -622,6 +623,13 @@ def test_ratios_are_of_clips_that_both_models_get_right() -> None:
     assert found["bim"]["cost_ratio"] == pytest.approx(2)
     assert found["bim"]["fooling_drop"] == pytest.approx(1 / 3 - 1 / 3)
     assert "eps90_ratio" not in found["bim"], "more than a tenth withstand"
+
+
+def test_rates_are_compared_within_the_budget_of_each_norm() -> None:
+    """Within 0.02 both move the clip before hardening; the budget of `jsma` is half of that."""
+    before, after = (costs_of("a", bim=[cost], jsma=[cost]) for cost in (0.8 * EPS, 2 * EPS))
+    found = compare(before, after)
+    assert (found["bim"]["fooling_drop"], found["jsma"]["fooling_drop"]) == (1, 0)
 
 
 def test_a_clip_that_one_model_alone_withstands_counts() -> None:
@@ -647,7 +655,7 @@ def test_clips_of_all_folds_are_compared_together_by_recording() -> None:
 
 def sound_gains(before: pd.DataFrame, after: pd.DataFrame) -> Metrics:
     images, sounds = dict.fromkeys(MODELS, NONE), {"baseline": before, "hardened": after}
-    return comparison.compare([images], [sounds], EPS, SNR)
+    return comparison.compare([images], [sounds], BUDGETS)
 
 
 def test_gains_of_sounds_are_their_ratios_in_decibels() -> None:

@@ -5,10 +5,11 @@ import torch
 from torch import Tensor
 
 from stages.attacks.base.auto_pgd import AutoPGD
-from stages.attacks.base.goals import ByMargin, ByRatio, Towards, reached
+from stages.attacks.base.goals import ByMargin, ByRatio, Towards
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.linf import FromOneStep
 from stages.attacks.base.results import Candidates
+from stages.models.victim import exact_logits, logit_margin
 
 
 class APGD(FromOneStep):
@@ -21,11 +22,10 @@ class APGD(FromOneStep):
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
         """Descend by one loss, then by the other where the first fails."""
-        descent, goal = AutoPGD(self.steps), Towards(inputs.targets)
-        found = descent.run(model, inputs.clean, ByMargin(goal), budget, start)
-        everyone = torch.arange(len(inputs), device=budget.device)
-        margins = torch.full_like(everyone, 1, dtype=torch.float32)
-        left = everyone[~reached(model, goal, found.examples, everyone, margins)]
+        descent = AutoPGD(self.steps)
+        found = descent.run(model, inputs.clean, ByMargin(Towards(inputs.targets)), budget, start)
+        margins = logit_margin(exact_logits(model, found.examples), inputs.targets)
+        left = torch.nonzero(margins <= 0).flatten()
         examples, queries = found.examples.clone(), found.queries + 1
         if len(left):
             rest = inputs[left.cpu()]

@@ -1,6 +1,6 @@
 """Decoupled direction and norm (Rony et al. 2019)."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import foolbox
 from foolbox import TargetedMisclassification
@@ -25,6 +25,11 @@ class DDN(MinimumNorm):
     steps: Annotated[Count, Field(ge=1, le=10000)]
     init_epsilon: Annotated[Number, Field(gt=0, le=1)]
     gamma: Annotated[Number, Field(gt=0, lt=1)]
+
+    @classmethod
+    def of_steps(cls, steps: int) -> Self:
+        """Make the attack as it is by default, but with so many steps."""
+        return cls(steps=steps, init_epsilon=0.03, gamma=0.05, schedule={})
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Take Foolbox's best examples, in L2; the clean clips where it found none."""

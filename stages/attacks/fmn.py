@@ -1,6 +1,6 @@
 """Fast minimum norm (Pintor et al. 2021), in L-infinity."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import foolbox
 from foolbox import TargetedMisclassification
@@ -28,6 +28,11 @@ class FMN(MinimumNorm):
     steps: Annotated[Count, Field(ge=1, le=10000)]
     max_stepsize: Annotated[Number, Field(gt=0, le=1000)]
     gamma: Annotated[Number, Field(gt=0, lt=1)]
+
+    @classmethod
+    def of_steps(cls, steps: int) -> Self:
+        """Make the attack as it is by default, but with so many steps."""
+        return cls(steps=steps, max_stepsize=1.0, gamma=0.05, schedule={})
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Take Foolbox's best examples, in L-infinity; the clean clips where it found none."""

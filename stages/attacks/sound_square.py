@@ -1,42 +1,25 @@
 """Square attack on the waveform (Andriushchenko et al. 2020)."""
 
-from typing import Annotated, ClassVar
-
 import foolbox
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from stages.attacks.base import Access
-from stages.attacks.base.fixed_budget import FixedBudget
 from stages.attacks.base.inputs import AttackInputs
-from stages.attacks.base.random_search import changed_share
+from stages.attacks.base.random_search import RandomSearch, changed_share
 from stages.attacks.base.results import Candidates
 from stages.attacks.base.sound import SoundAttack, column
-from stages.core.params import Count, Number
 from stages.models.victim import logit_margin
 
 LOWEST = 1e-3
 """Lowest pitch of a proposal, as a share of the sample rate."""
 
 
-class SoundSquare(SoundAttack, FixedBudget):
+class SoundSquare(RandomSearch, SoundAttack):
     """Random search by scores alone: stretches of a square wave, every sample at the budget, kept where they help.
 
     The paper's squares of an image are stretches of time here, and a square wave of random pitch instead of a constant,
     which is no sound.
     """
-
-    access: ClassVar[Access] = "black_box"
-    paper = "Andriushchenko et al.: Square Attack: a Query-Efficient Black-Box Adversarial Attack, ECCV 2020"
-
-    queries: Annotated[Count, Field(ge=1, le=1000000)]
-    first_share: Annotated[Number, Field(gt=0, le=1)]
-
-    @property
-    def iterations(self) -> int:
-        """The number of queries of one search."""
-        return self.queries
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs, budget: Tensor, start: Tensor) -> Candidates:
         """Search from a random square wave; `start` is of no use, as its samples are not all at the budget."""

@@ -1,36 +1,23 @@
 """Square attack (Andriushchenko et al. 2020)."""
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import foolbox
-from pydantic import Field
 from torch import Tensor
 
-from stages.attacks.base import Access, SearchParams
-from stages.attacks.base.fixed_budget import FixedBudget
+from stages.attacks.base import SearchParams
 from stages.attacks.base.goals import ByMargin, Towards
 from stages.attacks.base.inputs import AttackInputs
-from stages.attacks.base.random_search import SquareSearch
+from stages.attacks.base.random_search import RandomSearch, SquareSearch
 from stages.attacks.base.results import AttackResult, Candidates
-from stages.core.params import Count, Number
 from stages.models.victim import Victim
 from stages.stores.perturbations import Norm
 
 
-class Square(FixedBudget):
+class Square(RandomSearch):
     """Random search by scores alone: squares of bins at the end of the budget, kept where they raise the margin."""
 
     norm: ClassVar[Norm] = "linf"
-    access: ClassVar[Access] = "black_box"
-    paper = "Andriushchenko et al.: Square Attack: a Query-Efficient Black-Box Adversarial Attack, ECCV 2020"
-
-    queries: Annotated[Count, Field(ge=1, le=1000000)]
-    first_share: Annotated[Number, Field(gt=0, le=1)]
-
-    @property
-    def iterations(self) -> int:
-        """The number of queries of one search."""
-        return self.queries
 
     def search(
         self, victim: Victim, inputs: AttackInputs, search: SearchParams, stop_at_success_rate: float = 1.0

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stages.attacks.base import Attack
+from stages.attacks.base.fixed_budget import FixedBudget
 from stages.core.arrays import Flags, Floats
 from stages.evaluation import checks, diagnostics, harder_attacks
 from stages.evaluation.attacked import Attacked
@@ -31,8 +33,9 @@ class Evaluated:
 
     def moved(self, domain: str, budget: float, *, own: bool = False) -> Flags:
         """Tell which of the eligible clips leave their class within a budget; with `own`, by untargeted attacks."""
-        sizes, correct = (self.own if own else self.departures)[domain], self.image.correct
-        flags: Flags = sizes[self.sound.correct if domain == "sound" else correct] <= budget
+        sizes = (self.own if own else self.departures)[domain]
+        attacked = {"image": self.image, "sound": self.sound}[domain]
+        flags: Flags = sizes[attacked.correct] <= budget
         return flags
 
 
@@ -58,8 +61,8 @@ def image_figures(evaluated: Evaluated) -> dict[str, float]:
     again = {
         **diagnostics.of_gradients(victim, inputs),
         **diagnostics.of_precision(victim, inputs),
-        **harder_attacks.of_effort(victim, inputs, worst["linf"], eps, 2 * most_iterations(attacked, "linf")),
-        **harder_attacks.of_fresh_images(victim, inputs, worst, most_iterations(attacked, "l2")),
+        **harder_attacks.of_effort(victim, inputs, worst["linf"], eps, most_steps_in_a_budget(attacked)),
+        **harder_attacks.of_fresh_images(victim, inputs, worst, {norm: most_steps(attacked, norm) for norm in worst}),
         **harder_attacks.of_steps(victim, inputs, eps),
         **harder_attacks.of_budgets(victim, inputs, eps),
         **harder_attacks.of_random_search(victim, inputs, worst["linf"] <= eps, moved, eps),
@@ -90,7 +93,7 @@ def sound_figures(evaluated: Evaluated) -> dict[str, float]:
     return {
         **measured,
         **diagnostics.of_gradients(victim, inputs),
-        **harder_attacks.of_fresh_sounds(victim, inputs, sizes, budget, most_iterations(attacked, "snr")),
+        **harder_attacks.of_fresh_sounds(victim, inputs, sizes, budget, most_steps(attacked, "snr")),
         "untargeted_not_weaker": checks.missed(sizes <= budget, evaluated.moved("sound", budget, own=True)),
     }
 
@@ -107,7 +110,16 @@ def domain_figures(attacked: Attacked, replayed: Mapping[str, Mapping[str, float
     return figures
 
 
-def most_iterations(attacked: Attacked, norm: Norm) -> int:
+def most_steps(attacked: Attacked, norm: Norm) -> int:
     """Find the most steps along one path of the white boxes in a norm, as they were run; 1 where there is none."""
-    kinds = [kind for kind in attacked.kinds.values() if kind.access == "white_box" and kind.priced_in == norm]
+    return max((kind.iterations for kind in _white_boxes(attacked, norm)), default=1)
+
+
+def most_steps_in_a_budget(attacked: Attacked) -> int:
+    """Find the same of those white boxes in L-infinity that are given a budget."""
+    kinds = [kind for kind in _white_boxes(attacked, "linf") if isinstance(kind, FixedBudget)]
     return max((kind.iterations for kind in kinds), default=1)
+
+
+def _white_boxes(attacked: Attacked, norm: Norm) -> list[Attack]:
+    return [kind for kind in attacked.kinds.values() if kind.access == "white_box" and kind.priced_in == norm]

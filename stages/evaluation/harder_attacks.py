@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.attacks.base import SearchParams
 from stages.attacks.base.goals import ByMargin, Goal
-from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.inputs import AttackInputs, evenly_spaced
 from stages.attacks.base.linf import (
     NEVER,
     LinfDescent,
@@ -31,8 +30,6 @@ from stages.stores.perturbations import Norm, ratio
 
 STEPS = 20
 """Number of steps at growing budgets, and the fewest near the budget reported."""
-MOST_STEPS = 100
-"""Most steps near the budget reported: attacks that look for a budget by themselves take more."""
 FINE_REL_STEPSIZE = 0.05
 """Size of a step at growing budgets, as a share of the budget: larger steps jump across the whole range."""
 LENGTH = 3.0
@@ -55,10 +52,6 @@ GROWTH = (1.0, 2.0, 4.0, 8.0)
 LARGE = 0.5
 """Budget in L-infinity with which each bin can be moved to the middle of its range."""
 
-UNUSED = SearchParams(start=1, smallest=1, factor=2, tolerance=1)
-"""Search of a minimum-norm attack, which searches by itself."""
-
-
 GoalOf = Callable[[AttackInputs], Goal]
 """What is aimed at of a batch of clips."""
 
@@ -75,16 +68,16 @@ def of_steps(victim: Victim, inputs: AttackInputs, eps: float) -> dict[str, floa
 
 
 def of_effort(victim: Victim, inputs: AttackInputs, sizes: Floats, eps: float, steps: int) -> dict[str, float]:
-    """Compute the share of clips that more steps, from the clip or from a random start, newly fool within the budget.
+    """Compute the share of clips that twice the steps, from the clip or from a random start, newly fool in the budget.
 
     Args:
         victim: the model that is to be fooled.
         inputs: all clips that are eligible.
         sizes: smallest size known in L-infinity for each clip, infinite where there is none.
         eps: the budget, in L-infinity.
-        steps: number of steps, more than the attacks took at one budget; at least `STEPS`, at most `MOST_STEPS`.
+        steps: most steps that the attacks took at one budget; twice as many are made, and at least `STEPS`.
     """
-    steps, nearest = min(max(steps, STEPS), MOST_STEPS), _nearest(sizes, eps)
+    steps, nearest = max(2 * steps, STEPS), _nearest(sizes, eps)
     if not len(nearest):
         return {"effort_converged": 0.0}
     chosen, descent = inputs[torch.from_numpy(nearest)], _descent(steps, LENGTH / steps)
@@ -92,24 +85,20 @@ def of_effort(victim: Victim, inputs: AttackInputs, sizes: Floats, eps: float, s
     return {"effort_converged": int(fooled.sum()) / len(inputs)}
 
 
-def of_fresh_images(victim: Victim, inputs: AttackInputs, sizes: Mapping[Norm, Floats], steps: int) -> dict[str, float]:
+def of_fresh_images(
+    victim: Victim, inputs: AttackInputs, sizes: Mapping[Norm, Floats], steps: Mapping[Norm, int]
+) -> dict[str, float]:
     """Compute the share of images that a fresh attack of twice the steps undercuts, in L-infinity and in L2.
 
     Args:
         victim: the model that is to be fooled.
         inputs: all clips that are eligible.
         sizes: smallest size known by norm, for each clip, infinite where there is none.
-        steps: most steps that the stored attacks took along one path.
+        steps: most steps that the stored attacks took along one path, by norm; at least `FEWEST_STEPS` are made.
     """
-    rows = torch.from_numpy(np.linspace(0, len(inputs) - 1, min(FRESH_CLIPS, len(inputs))).astype(int))
-    chosen, steps = inputs[rows], 2 * max(steps, FEWEST_STEPS // 2)
-    attacks = (
-        FMN(steps=steps, max_stepsize=1.0, gamma=0.05, schedule={}),
-        DDN(steps=steps, init_epsilon=0.03, gamma=0.05, schedule={}),
-    )
-    shares = [
-        _undercut(attack.search(victim, chosen, UNUSED).cost, sizes[attack.norm][rows], CHEAPER) for attack in attacks
-    ]
+    rows = evenly_spaced(len(inputs), FRESH_CLIPS)
+    fresh = [kind.of_steps(max(2 * steps[kind.norm], FEWEST_STEPS)) for kind in (FMN, DDN)]
+    shares = [_undercut(each.costs(victim, inputs[rows]), sizes[each.norm][rows], CHEAPER) for each in fresh]
     return {"locally_optimal": max(shares)}
 
 
@@ -124,6 +113,8 @@ class FromNoise(SoundDDN):
 def of_fresh_sounds(victim: Victim, inputs: AttackInputs, sizes: Floats, budget: float, steps: int) -> dict[str, float]:
     """Compute what twice the steps, from faint noise, find of sounds: newly fooled, and cheaper by 1 dB.
 
+    The sounds are those that lie closest beyond the budget, or where there are none as many others.
+
     Args:
         victim: the model that is to be fooled.
         inputs: all clips that are eligible.
@@ -132,12 +123,11 @@ def of_fresh_sounds(victim: Victim, inputs: AttackInputs, sizes: Floats, budget:
         steps: number of steps that the attacks took.
     """
     nearest = _nearest(sizes, budget)
-    if not len(nearest):
-        return {"effort_converged": 0.0}
-    cost = FromNoise.of_steps(2 * steps).search(victim, inputs[torch.from_numpy(nearest)], UNUSED).cost
+    rows = torch.from_numpy(nearest) if len(nearest) else evenly_spaced(len(inputs), NEAREST)
+    cost = FromNoise.of_steps(2 * steps).costs(victim, inputs[rows])
     return {
-        "effort_converged": int((cost <= budget).sum()) / len(inputs),
-        "sound_locally_optimal": _undercut(cost, sizes[nearest], QUIETER),
+        "effort_converged": int((cost.numpy()[: len(nearest)] <= budget).sum()) / len(inputs),
+        "sound_locally_optimal": _undercut(cost, sizes[rows], QUIETER),
     }
 
 
@@ -209,22 +199,10 @@ def of_transfer(
     """
     descent, shares = LinfDescent(steps=STEPS, rel_stepsize=0.1, momentum=1.0, stop_margin=NEVER), [0.0]
     for budget, (fooled, moved) in sizes.items():
-        towards = _replayed(victim, surrogate, inputs, budget, descent, towards_targets) == inputs.targets
-        away = _replayed(victim, surrogate, inputs, budget, descent, away_from_labels) != inputs.labels
+        towards = verdicts(descent, victim, inputs, budget, surrogate=surrogate) == inputs.targets
+        away = verdicts(descent, victim, inputs, budget, goal=away_from_labels, surrogate=surrogate) != inputs.labels
         shares += [float((towards.numpy() & ~fooled).mean()), float((away.numpy() & ~moved).mean())]
     return {"transfer_not_stronger": max(shares)}
-
-
-def _replayed(
-    victim: Victim, surrogate: Victim, inputs: AttackInputs, budget: float, descent: LinfDescent, goal: GoalOf
-) -> Tensor:
-    predicted = [torch.zeros(0, dtype=torch.int64)]
-    for rows in torch.arange(len(inputs)).split(victim.compute.batch_size):
-        batch = inputs[rows].to(victim.device)
-        limits = batch.domain.radius(batch.clean, torch.full((len(rows),), budget), "linf")
-        found = descent.run(surrogate.as_foolbox(), batch.clean, goal(batch), limits, batch.clean)
-        predicted.append(victim.predict(found.examples).cpu())
-    return torch.cat(predicted)
 
 
 def largest_fall(found: Iterable[float]) -> float:

@@ -87,6 +87,8 @@ class _Try:
     """Some of the clips, on the device."""
     budget: Tensor
     """Radius of each clip's ball, shape (batch, 1, 1, 1)."""
+    likeliest: Tensor
+    """The classes of each clip, from that which the model takes it for, shape (batch, classes)."""
 
     def on_cross_entropy(self) -> Tensor:
         """Descend from a random point of the ball."""
@@ -94,8 +96,7 @@ class _Try:
 
     def towards(self, rank: int) -> Tensor:
         """Descend towards the class that stands at a rank of those that the model takes the clip for."""
-        likeliest = self.victim.logits(self.inputs.clean).argsort(1, descending=True)[:, rank]
-        by, at = ByRatio(Towards(likeliest)), AwayFrom(self.inputs.labels)
+        by, at = ByRatio(Towards(self.likeliest[:, rank])), AwayFrom(self.inputs.labels)
         return self._descend(STEPS_TOWARDS, Ending(by, at), from_clip(self.inputs, self.budget))
 
     def by_scores(self) -> Tensor:
@@ -117,7 +118,8 @@ class _Search:
     def __init__(self, victim: Victim, inputs: AttackInputs) -> None:
         self.victim, self.inputs = victim, inputs
         self.sizes = torch.full((len(inputs),), torch.inf)
-        self.classes = victim.logits(inputs.clean[:1]).shape[1]
+        self.likeliest = victim.logits(inputs.clean).argsort(1, descending=True).cpu()
+        """The classes of each clip, from that which the model takes it for, shape (N, classes)."""
 
     def nearest(self) -> None:
         """Look for the nearest examples, at any distance (Pintor et al. 2021)."""
@@ -129,14 +131,14 @@ class _Search:
     def within(self, budget: float) -> None:
         """Attack the clips that nothing moved within a budget, by one way after the other."""
         self._try(budget, _Try.on_cross_entropy)
-        for rank in range(1, min(self.classes, OTHER_CLASSES + 1)):
+        for rank in range(1, min(self.likeliest.shape[1], OTHER_CLASSES + 1)):
             self._try(budget, partial(_Try.towards, rank=rank))
         self._try(budget, _Try.by_scores)
 
     def _try(self, budget: float, way: Callable[[_Try], Tensor]) -> None:
         for rows, batch in self._batches(torch.nonzero(self.sizes > budget).flatten()):
             limits = batch.domain.radius(batch.clean, torch.full((len(rows),), budget), "linf")
-            self._keep(rows, way(_Try(self.victim, batch, limits)))
+            self._keep(rows, way(_Try(self.victim, batch, limits, self.likeliest[rows].to(self.victim.device))))
 
     def _batches(self, rows: Tensor) -> Iterator[tuple[Tensor, AttackInputs]]:
         for part in rows.split(self.victim.compute.batch_size) if len(rows) else ():

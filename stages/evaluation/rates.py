@@ -75,7 +75,7 @@ def fooling(costs: Floats, eligible: Flags, eps: float, groups: Strings) -> dict
         groups: recordings of the clips, shape (N,).
     """
     tried, recordings = costs[eligible], groups[eligible]
-    found = {"eligible": len(tried)} | rate("fooling_rate", tried <= eps, recordings)
+    found = {"budget": eps, "eligible": len(tried)} | rate("fooling_rate", tried <= eps, recordings)
     found |= rate("fooling_ceiling", np.isfinite(tried), recordings)
     return found | (cost_quantiles(tried, recordings) if len(tried) else {})
 

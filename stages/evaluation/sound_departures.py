@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from stages.attacks.base import SearchParams
 from stages.attacks.base.domains import Domain
 from stages.attacks.base.goals import AwayFrom, ByMargin, ByRatio, Goal
 from stages.attacks.base.inputs import AttackInputs
@@ -66,9 +65,8 @@ def sound_departures(attacked: Attacked) -> Floats:
     inputs, ratios = attacked.inputs.eligible_only(), np.zeros(len(attacked.inputs), np.float32)
     if not len(inputs):
         return ratios
-    kinds = [kind.of_steps(STEPS) for kind in (Departure, DepartureByRatio, DepartureFromNoise)]
-    unused = SearchParams(start=1, smallest=1, factor=2, tolerance=1)
-    costs = [kind.search(attacked.victim, inputs, unused).cost.numpy() for kind in kinds]
+    kinds = (Departure, DepartureByRatio, DepartureFromNoise)
+    costs = [kind.of_steps(STEPS).costs(attacked.victim, inputs).numpy() for kind in kinds]
     ratios[attacked.correct] = np.min(costs, axis=0)
     return ratios
 

@@ -1,7 +1,6 @@
 """What hardening changed: the models compared clip by clip, over the clips that both get right."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,14 +19,13 @@ GAINS = {"snr_gain": "worst_snr", "snr_gain_untargeted": "untargeted"}
 """Ratios of costs of sounds that are told in dB, and the columns that they are of."""
 
 
-def compare(costs: Sequence[ByModel], snrs: Sequence[ByModel], eps: float, snr: float) -> Metrics:
+def compare(costs: Sequence[ByModel], snrs: Sequence[ByModel], budgets: Mapping[str, float]) -> Metrics:
     """Compare the attacks on both models over the clips of all folds that both models get right.
 
     Args:
         costs: costs of images, one mapping per fold; empty where an attack fails.
         snrs: signal-to-noise ratios with which sounds are fooled, in dB, likewise.
-        eps: the budget of images.
-        snr: the budget of sounds, in dB.
+        budgets: the budget of each attack, in the norm of its costs; of sounds an amplitude ratio.
 
     Returns:
         by attack `fooling_drop`, `cost_ratio` with its interval and `eps90_ratio`; the number of images as `clips`; in
@@ -39,8 +37,8 @@ def compare(costs: Sequence[ByModel], snrs: Sequence[ByModel], eps: float, snr: 
     return {
         "clips": len(images[0]),
         "sound": gains,
-        **_of_attacks(*images, eps),
-        **_of_attacks(*sounds, _amplitude(snr)),
+        **_of_attacks(*images, budgets),
+        **_of_attacks(*sounds, budgets),
     }
 
 
@@ -85,13 +83,9 @@ def cost_ratio(before: Floats, after: Floats, groups: Strings) -> Metrics:
     return {name: 2**value for name, value in found.items()}
 
 
-def _amplitude(snr: Any) -> Any:
-    return np.power(10.0, np.divide(snr, -20))
-
-
 def _amplitudes(snrs: pd.DataFrame) -> pd.DataFrame:
     """Tell signal-to-noise ratios as ratios of amplitudes, which grow with the cost."""
-    return snrs.assign(**{name: _amplitude(snrs[name]) for name in _attacks(snrs)})
+    return snrs.assign(**{name: np.power(10.0, snrs[name] / -20) for name in _attacks(snrs)})
 
 
 def _attacks(table: pd.DataFrame) -> list[str]:
@@ -108,12 +102,12 @@ def _pairs(folds: Sequence[ByModel]) -> tuple[pd.DataFrame, pd.DataFrame]:
     return before.loc[both], after.loc[both]
 
 
-def _of_attacks(before: pd.DataFrame, after: pd.DataFrame, budget: float) -> Metrics:
+def _of_attacks(before: pd.DataFrame, after: pd.DataFrame, budgets: Mapping[str, float]) -> Metrics:
     groups = before["group"].to_numpy(np.str_)
     return {
-        name: _of_attack(before[name].to_numpy(np.float64), after[name].to_numpy(np.float64), groups, budget)
+        name: _of_attack(before[name].to_numpy(np.float64), after[name].to_numpy(np.float64), groups, budgets[name])
         for name in _attacks(before)
-        if name != GAINS["snr_gain_untargeted"]
+        if name in budgets
     }
 
 

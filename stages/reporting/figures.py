@@ -73,21 +73,24 @@ matplotlib.rcParams.update(
 )
 
 
-def fooling(curves: Mapping[str, pd.DataFrame], eps: float) -> str:
-    """Draw fooling rate over budget as an SVG, one panel per attack, the models overlaid.
+def fooling(curves: Mapping[str, pd.DataFrame], budgets: Mapping[str, float]) -> str:
+    """Draw the share of images moved over the budget as an SVG, one panel each, the models overlaid.
 
     Args:
-        curves: fooling curves by model, with a column `budget` and one for each attack.
-        eps: the budget that the rates are reported at.
+        curves: curves by model, with a column `budget` and one for each panel.
+        budgets: the budget that the rates are reported at, by panel; a panel without attacks has none.
     """
-    names = [column for column in next(iter(curves.values())).columns if column != "budget"]
+    first = next(iter(curves.values()))
+    names, ends = [column for column in first.columns if column != "budget"], (first.budget.min(), first.budget.max())
     figure, panels = _panels(names)
     for panel, name in zip(panels, names, strict=True):
+        # First, so that a panel of nothing but gaps has ends too.
+        panel.set(title=labelled(name), xlabel="budget", xscale="log", xlim=ends, ylim=(-0.02, 1.02))
         for model, curve in curves.items():
             panel.semilogx(curve.budget, curve[name], color=COLOURS[model], linestyle=DASHES[model], label=model)
-        panel.axvline(eps, color=FAINT, linestyle=":", linewidth=1)
-        panel.set(title=labelled(name), xlabel="budget", ylim=(-0.02, 1.02))
-    panels[0].set_ylabel("targeted fooling rate")
+        if name in budgets:
+            panel.axvline(budgets[name], color=FAINT, linestyle=":", linewidth=1)
+    panels[0].set_ylabel("share of the clips")
     panels[0].legend(frameon=False, fontsize=8, loc="upper left")
     return _svg(figure)
 

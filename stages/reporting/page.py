@@ -25,7 +25,7 @@ from stages.reporting.formatting import (
     level,
     percent,
 )
-from stages.reporting.sections import Section, in_image, in_sound
+from stages.reporting.sections import Section, budgets, in_image, in_sound
 from stages.reporting.verdict import paired, verdict
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
@@ -88,7 +88,7 @@ def drawings(section: Section, eps: float, snr: float) -> dict[str, str]:
     rate_of = {model: _rates(table, labels, eps) for model, table in section.costs.items()}
     cost_of = {model: _median_costs(table, labels) for model, table in section.costs.items()}
     return {
-        "fooling": figures.fooling(section.fooling, eps),
+        "fooling": figures.fooling(section.fooling, {"untargeted": eps, **budgets(section.metrics["baseline"][0])}),
         "snr": figures.snr(section.snr, snr),
         "costs": figures.costs(section.costs, attacks),
         "training": figures.training(section.training),

@@ -76,18 +76,13 @@ class Section:
         return [each for each in self.assets[model] if each.kind == kind]
 
 
-def read_sections(grid: GridParams, eps: float, snr: float) -> list[Section]:
+def read_sections(grid: GridParams) -> list[Section]:
     """Read the results of each representation and architecture of the grid.
-
-    Args:
-        grid: the representations, architectures and folds.
-        eps: the budget of images that both models are compared at.
-        snr: the budget of sounds, in dB.
 
     Raises:
         InputError: something that `evaluate` writes is missing or damaged.
     """
-    return [_read(grid.cells(*pair), eps, snr) for pair in grid.pairs()]
+    return [_read(grid.cells(*pair)) for pair in grid.pairs()]
 
 
 def recordings(sections: Sequence[Section]) -> dict[str, str]:
@@ -96,7 +91,7 @@ def recordings(sections: Sequence[Section]) -> dict[str, str]:
     return dict(zip(shown["clip"], shown["group"], strict=True))
 
 
-def _read(cells: Sequence[CellPaths], eps: float, snr: float) -> Section:
+def _read(cells: Sequence[CellPaths]) -> Section:
     """Read the results of the cells of one representation and architecture, one per fold."""
     first = cells[0]
     metrics = {model: [results.read(cell.metrics_copy(model)) for cell in cells] for model in MODELS}
@@ -107,7 +102,7 @@ def _read(cells: Sequence[CellPaths], eps: float, snr: float) -> Section:
         architecture=first.architecture,
         folds=[cell.fold for cell in cells],
         metrics=metrics,
-        comparison=drop | comparison.compare(costs, snrs, eps, snr),
+        comparison=drop | comparison.compare(costs, snrs, budgets(metrics["baseline"][0])),
         fooling={model: average([_table(cell, model, "fooling") for cell in cells]) for model in MODELS},
         snr={model: average([_table(cell, model, "snr") for cell in cells]) for model in MODELS},
         costs={model: pd.concat([each[model] for each in costs]) for model in MODELS},
@@ -115,6 +110,11 @@ def _read(cells: Sequence[CellPaths], eps: float, snr: float) -> Section:
         training={model: read_table(first.history(model), first.writer(model)) for model in MODELS},
         assets={model: assets.read(first.assets(model), first.stage("evaluate", model)) for model in MODELS},
     )
+
+
+def budgets(metrics: Metrics) -> dict[str, float]:
+    """Find the budget that each attack's rates are told for, in the norm of its costs; of sounds an amplitude ratio."""
+    return {name: values["budget"] for name, values in metrics["adaptive"].items()}
 
 
 def _by_model(cell: CellPaths, name: str) -> dict[str, pd.DataFrame]:

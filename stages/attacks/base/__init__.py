@@ -43,10 +43,6 @@ class SearchParams(Parameters):
         """Return a copy that tries this budget first, on every clip."""
         return self.model_copy(update={"start": budget, "smallest": min(self.smallest, budget)})
 
-    def first_success(self) -> "SearchParams":
-        """Return a copy that ends the search at the first budget that fools, even if a smaller one would do."""
-        return self.model_copy(update={"smallest": self.start, "tolerance": self.factor})
-
 
 class AttackParams(Parameters):
     """The parameters that all attacks share."""

@@ -51,8 +51,7 @@ class AttackInputs:
 
     def subsample(self, most: int) -> "AttackInputs":
         """Pick at most `most` clips, evenly spaced, which mixes the classes of a sorted store."""
-        rows = np.linspace(0, len(self) - 1, min(most, len(self))).astype(int)
-        return self[torch.from_numpy(rows)]
+        return self[evenly_spaced(len(self), most)]
 
     def eligible_only(self) -> "AttackInputs":
         """Pick the eligible clips: those that are attacked."""
@@ -66,6 +65,16 @@ class AttackInputs:
     def generators(self) -> list[torch.Generator]:
         """Make a generator on the CPU for each clip, so that neither batch nor order changes what a clip draws."""
         return [torch.Generator().manual_seed(int(seed)) for seed in self.seeds]
+
+
+def evenly_spaced(count: int, most: int) -> Tensor:
+    """Choose at most `most` of `count` positions, evenly spaced.
+
+    Example:
+        >>> evenly_spaced(9, 3)
+        tensor([0, 4, 8])
+    """
+    return torch.from_numpy(np.linspace(0, count - 1, min(most, count)).astype(np.int64))
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,7 @@ def verdicts(
     *,
     goal: Callable[[AttackInputs], Goal] = towards_targets,
     start: Start = from_clip,
+    surrogate: Victim | None = None,
 ) -> Tensor:
     """Descend from every clip within one budget, and let the model decide in float32 what it takes the examples for.
 
@@ -124,11 +125,12 @@ def verdicts(
         eps: the budget.
         goal: what the descent aims at.
         start: where it begins.
+        surrogate: model that the descent looks at in place of the victim, which then sees its examples alone.
 
     Returns:
         predicted classes, shape (N,), on the CPU.
     """
-    model, predicted = victim.as_foolbox(), [torch.zeros(0, dtype=torch.int64)]
+    model, predicted = (surrogate or victim).as_foolbox(), [torch.zeros(0, dtype=torch.int64)]
     for rows in torch.arange(len(inputs)).split(victim.compute.batch_size):
         batch = inputs[rows].to(victim.device)
         budget = batch.clean.new_full((len(rows), 1, 1, 1), eps)

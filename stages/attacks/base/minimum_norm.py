@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 import foolbox
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from stages.attacks.base import Attack, SearchParams
 from stages.attacks.base.inputs import AttackInputs
@@ -13,6 +14,9 @@ from stages.attacks.base.multiples import Multiples
 from stages.attacks.base.results import AttackResult, Candidates
 from stages.core.params import Count
 from stages.models.victim import Victim
+
+UNUSED = SearchParams(start=1, smallest=1, factor=2, tolerance=1)
+"""Parameters of a search for the budget, for attacks that search by themselves."""
 
 
 class MinimumNorm(Attack, ABC):
@@ -39,6 +43,10 @@ class MinimumNorm(Attack, ABC):
             model: the victim; it decides in float32 for a black-box attack.
             inputs: a batch of clips, on the device.
         """
+
+    def costs(self, victim: Victim, inputs: AttackInputs) -> Tensor:
+        """Find the size of the cheapest example of each clip, shape (N,); infinite where there is none."""
+        return self.search(victim, inputs, UNUSED).cost
 
     def search(
         self, victim: Victim, inputs: AttackInputs, search: SearchParams, stop_at_success_rate: float = 1.0

@@ -1,12 +1,19 @@
-"""Random search by scores alone, in squares of an image (Andriushchenko et al. 2020)."""
+"""Random search by scores alone (Andriushchenko et al. 2020): what its attacks share, and squares of an image."""
+
+from abc import ABC
+from typing import Annotated, ClassVar
 
 import torch
 from foolbox import PyTorchModel
+from pydantic import Field
 from torch import Tensor
 
+from stages.attacks.base import Access
+from stages.attacks.base.fixed_budget import FixedBudget
 from stages.attacks.base.goals import Goal, reached
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.results import Candidates
+from stages.core.params import Count, Number
 
 HALVED_AT = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 """Shares of the queries after which a proposal changes half as much, as in the paper."""
@@ -24,6 +31,21 @@ def changed_share(first_share: float, done: float) -> float:
         0.1
     """
     return first_share * 0.5 ** sum(done > mark for mark in HALVED_AT)
+
+
+class RandomSearch(FixedBudget, ABC):
+    """An attack that proposes changes at random, and keeps those that help by the model's scores."""
+
+    access: ClassVar[Access] = "black_box"
+    paper = "Andriushchenko et al.: Square Attack: a Query-Efficient Black-Box Adversarial Attack, ECCV 2020"
+
+    queries: Annotated[Count, Field(ge=1, le=1000000)]
+    first_share: Annotated[Number, Field(gt=0, le=1)]
+
+    @property
+    def iterations(self) -> int:
+        """The number of queries of one search."""
+        return self.queries
 
 
 class SquareSearch:
