@@ -73,7 +73,7 @@ def learn(compute: ComputeParams, loss: LossFunction) -> nn.Module:
     model, data = network(), clips(compute)
     kept = scratch("tiny", *data.ingredients, model)
     loop.fit(model, data, loss, lambda _: Score(0, 0, 1), Record("tiny", HISTORY, kept))
-    Trained(model, data.facts, kept).write(MODEL, CARD)
+    Trained(model, data.facts, [kept]).write(MODEL, CARD)
     return model
 
 
@@ -159,7 +159,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
     monkeypatch.setenv(resume.FOLDER_VARIABLE, str(tmp_path / "elsewhere"))
     kept = scratch("run", "made of this")
     kept.write({"epoch": 1})
-    return Trained(network(), {"epoch": "1 of 1"}, kept)
+    return Trained(network(), {"epoch": "1 of 1"}, [kept])
 
 
 @pytest.mark.usefixtures("trained")

@@ -17,8 +17,8 @@ from stages.training.history import Epoch
 from stages.training.loop import Record, RollbackRule, Score, no_rollback
 from stages.training.objectives import CrossEntropy, LossFunction
 
-AUGMENTATION = AugmentParams(p_waveform_augment=0.5, time_shift=1.0, time_mask=0.1, band_mask=0.1, mixup=0.0)
-UNCHANGED = AugmentParams(p_waveform_augment=0, time_shift=0, time_mask=0, band_mask=0, mixup=0)
+AUGMENTATION = AugmentParams(p_waveform_augment=0.5, time_shift=1.0, time_mask=0.1, band_mask=0.1, mixup=0, noise=0)
+UNCHANGED = AugmentParams(p_waveform_augment=0, time_shift=0, time_mask=0, band_mask=0, mixup=0, noise=0)
 
 PLAIN = CrossEntropy(0.0)
 
