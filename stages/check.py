@@ -16,6 +16,7 @@ from stages.defenses.base.objective import HardenParams
 from stages.reporting.report_files import ReportParams
 from stages.representations.base.extraction import FeaturesParams
 from stages.training.batches import TrainParams
+from stages.training.recipes import Baselines, read_recipes
 
 SCHEMAS = {
     "seed": params.Seed,
@@ -23,6 +24,7 @@ SCHEMAS = {
     "audio": AudioParams,
     "features": FeaturesParams,
     "train": TrainParams,
+    "baselines": Baselines,
     "attack": AttackParams,
     "craft": CraftParams,
     "harden": HardenParams,
@@ -56,7 +58,7 @@ def main() -> None:
     checks += [partial(params.validate, section, schema) for section, schema in SCHEMAS.items()]
     checks += [partial(load, name) for section, load in LOADERS.items() for name in params.value(section)]
     checks += _mentioned()
-    checks.append(_channels)
+    checks += [read_recipes, _channels]
     if problems := [message for check in checks if (message := _problem(check))]:
         raise InputError("\n".join(dict.fromkeys(problems)))
 

@@ -30,6 +30,7 @@ def section(confusion: dict[str, pd.DataFrame], costs: dict[str, pd.DataFrame]) 
         snr=dict.fromkeys(models, pd.DataFrame({"snr": [40.0, 0.0], "untargeted": [0.0, 1.0], "noise": [0.0, 0.5]})),
         confusion=confusion,
         training=dict.fromkeys(models, epochs),
+        facts=[],
         assets={},
     )
 

@@ -1,5 +1,6 @@
 """Model cards: what a model is and how good, in Markdown that shows no harm."""
 
+import json
 from typing import Any
 
 from stages.core.paths import CellPaths
@@ -10,6 +11,31 @@ from tests.attack_helpers import settings_of
 def of(name: str, rate: float) -> dict[str, float]:
     """A rate with some interval."""
     return {name: rate, f"{name}_low": 0.1, f"{name}_high": 1.0}
+
+
+METRICS: dict[str, Any] = {
+    "clean": {"clips": 6} | of("accuracy", 5 / 6),
+    "untargeted": {"image": of("robust_accuracy", 0.3), "sound": of("robust_accuracy", 0.2)},
+    "adaptive": {},
+    "checks": {"passed": 1},
+}
+
+
+def card_of(model: str, facts: dict[str, str]) -> str:
+    return model_card.text(CellPaths("stft", "resnet18", 1), model, facts, METRICS, "Free.\n", settings_of())
+
+
+def test_the_card_of_a_baseline_tells_the_candidates() -> None:
+    accuracies = {"none": 0.75, "masks": 0.8462}
+    lines = card_of("baseline", {"baseline": "masks", "baselines": json.dumps(accuracies)}).splitlines()
+    told = "The baseline was trained with masks, the best of none, masks on the validation clips (84.6 %)."
+    start = lines.index(told)
+    assert lines[start + 4 : start + 7] == ["| none | 75.0 % |", "| masks | 84.6 % |", ""]
+    assert "| baseline | masks |" in lines
+    alone = card_of("baseline", {"baseline": "masks", "baselines": '{"masks": 0.8462}'})
+    assert "The baseline was trained with masks; no other cheap baseline was tried." in alone
+    assert "| masks | 84.6 % |" in alone
+    assert "baseline was trained" not in card_of("hardened", {"epoch": "3 of 4"})
 
 
 def test_the_model_card_tells_what_it_is_and_how_good() -> None:

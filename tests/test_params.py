@@ -12,6 +12,7 @@ from stages.core import params, plugins
 from stages.core.errors import InputError
 from stages.core.grid import GridParams
 from stages.training.batches import TrainParams
+from stages.training.recipes import read_recipes
 from tests.helpers import ROOT
 from tests.params_helpers import add_param, remove_param, set_params
 
@@ -53,6 +54,20 @@ def test_the_repositorys_own_parameters_pass() -> None:
         ("attack.snr", -1, "attack.snr: .*greater than or equal to 0; found -1"),
         ("attack.expectation", ["mp3", "fax"], "attack.expectation: unknown channel 'fax'; there are: wav, flac, res"),
         ("harden.method", "pdg", "unknown name 'pdg' among the defenses; there are: augment, fast, free, mart"),
+        ("train.baselines", [], r"train.baselines: .*at least 1 item.*found \[\]"),
+        (
+            "train.baselines",
+            ["masks", "none", "masks"],
+            "train.baselines: .*must stand there once; more often does masks",
+        ),
+        (
+            "train.baselines",
+            ["none", "mask"],
+            "train.baselines: unknown name 'mask' among the baselines; there are: masks, mixup, noise, none",
+        ),
+        ("baselines.noise.noise", 2, "baselines.noise.noise: Input should be less than or equal to 1; found 2"),
+        ("baselines.masks", 0.15, "baselines.masks: .*valid dictionary; found 0.15"),
+        ("baselines", None, "baselines: .*valid dictionary; found None"),
         ("dataset.name", "urban", "unknown name 'urban' among the datasets; there are: esc10, esc50, folder, synth"),
         ("representations.dwt.wavelet", "haha", "representations.dwt.wavelet: must be a discrete wavelet of PyWave"),
     ],
@@ -71,6 +86,10 @@ def test_bad_parameters_get_one_clear_error(workdir: Path, key: str, value: obje
             "attack.epss: unknown key; the keys here are: chromagram, eps, eps_l1, eps_l2, expectation",
         ),
         ("train.augment.mask", "train.augment.mask: unknown key; the keys here are: band_mask, mixup"),
+        (
+            "baselines.masks.mask",
+            "baselines.masks.mask: unknown key; the keys here are: band_mask, mixup, noise, p_wave",
+        ),
         ("sead", "sead: unknown key; the keys here are: attack, attacks"),
     ],
 )
@@ -86,6 +105,7 @@ def test_an_unknown_key_is_told_with_those_that_there_are(workdir: Path, key: st
         ("dataset.source", "dataset.source: missing key"),
         ("seed", "seed: missing key"),
         ("harden.method", "harden.method: missing key"),
+        ("baselines", "baselines: missing key; the keys here are: attack"),
         ("attacks.boundary", None),
     ],
 )
@@ -139,6 +159,31 @@ def test_every_problem_is_reported_at_once(workdir: Path) -> None:
     set_params(workdir, {"train.epochs": 0, "grid.architecture": ["resnet65"]})
     with pytest.raises(InputError, match=r"(?s)train\.epochs.*resnet65"):
         check.main()
+
+
+def test_a_wrong_augmentation_is_told_once_and_not_of_the_baselines(workdir: Path) -> None:
+    set_params(workdir, {"train.augment.mixup": -1})
+    with pytest.raises(InputError) as error:
+        check.main()
+    assert str(error.value).splitlines() == [
+        "params.yaml: train.augment.mixup: Input should be greater than or equal to 0; found -1"
+    ]
+
+
+def test_a_baseline_changes_the_augmentation_that_it_names_alone(workdir: Path) -> None:
+    set_params(workdir, {"train.augment.mixup": 0.4, "train.baselines": ["noise", "none"]})
+    add_param(workdir, "baselines.noise.time_shift", 0.5)
+    recipes, usual = read_recipes(), params.read("train", TrainParams)
+    assert list(recipes) == ["noise", "none"]
+    assert recipes["none"].augment == usual.augment
+    assert recipes["noise"].augment == usual.augment.model_copy(update={"noise": 0.1, "time_shift": 0.5})
+    assert recipes["noise"].epochs == usual.epochs
+
+
+@pytest.mark.usefixtures("workdir")
+def test_by_default_one_baseline_is_trained() -> None:
+    (recipe,) = read_recipes().values()
+    assert (recipe.augment.time_mask, recipe.augment.band_mask) == (0.15, 0.15)
 
 
 @pytest.mark.parametrize("text", ["1e-05", "1e-5", "0.00001", "'1e-5'"])

@@ -36,6 +36,7 @@ from stages.models import checkpoints
 from stages.models.cell import load_cell
 from stages.models.victim import Victim
 from stages.reporting import comparison, figures, gallery, summary
+from stages.reporting.baseline_choice import baseline_choice
 from stages.reporting.formatting import format_decibels, format_number, interval, level, percent
 from stages.reporting.sections import in_image, in_sound, read_sections, read_table
 from stages.reporting.verdict import verdict
@@ -53,6 +54,11 @@ ATTACKS = [*IMAGE_ATTACKS, "sound_ddn"]
 FOLDS = [1, 2, 3, 4, 5]
 EPS = 0.02
 SNR = 20.0
+TRAINING = {
+    "baseline": {"seed": "0", "baseline": "masks", "baselines": '{"none": 0.75, "masks": 0.8125}'},
+    "hardened": {"seed": "0"},
+}
+"""What the files of both models tell of their training."""
 LARGEST_PAGE = 15_000_000
 """Characters, with all pictures and sounds."""
 
@@ -153,7 +159,7 @@ def build(folder: Path, kind: str) -> CellPaths:
     victim = Victim(model, compute)
     inputs = attack_inputs(victim, made, np.flatnonzero(made.folds == 1), params.seed())
     for name in MODELS:
-        checkpoints.write(CELL.model(name), model, checkpoints.model_spec("resnet18", made), {"seed": "0"})
+        checkpoints.write(CELL.model(name), model, checkpoints.model_spec("resnet18", made), TRAINING[name])
         CELL.history(name).parent.mkdir(parents=True, exist_ok=True)
         header = "epoch,loss,accuracy,validation_accuracy,validation_score\n"
         CELL.history(name).write_text(header + "1,1.0,0.5,0.5,0.4\n2,0.9,0.6,0.5,0.5\n", encoding="utf-8")
@@ -356,6 +362,33 @@ def test_drawings_have_paper_of_their_own_but_not_on_the_page() -> None:
     assert not [each for each in Page(paths.REPORT.read_text(encoding="utf-8")).all("rect") if "fill" in each]
 
 
+@pytest.mark.usefixtures("shown")
+def test_the_page_and_the_card_tell_how_the_baseline_was_trained() -> None:
+    told = "The baseline was trained with masks, the best of none, masks on the validation clips (81.2 %)."
+    assert told.replace(" %", "\N{NO-BREAK SPACE}%") in paths.REPORT.read_text(encoding="utf-8")
+    assert told in CELL.card("baseline").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("folds", "sentence"),
+    [
+        ([{"masks": 0.8}], "The baseline was trained with masks; no other cheap baseline was tried."),
+        (
+            [{"masks": 0.8}, {"masks": 0.9}],
+            "The baselines of the 2 folds were trained with masks; no other cheap baseline was tried.",
+        ),
+        (
+            [{"masks": 0.8, "none": 0.7}, {"masks": 0.7, "none": 0.9}, {"masks": 0.7, "none": 0.6}],
+            "The baselines of the 3 folds were trained with masks (2) and none (1), the best of masks, none on the "
+            "validation clips (mean 80.0 %).",
+        ),
+    ],
+)
+def test_the_baselines_of_several_folds_are_told_together(folds: list[dict[str, float]], sentence: str) -> None:
+    facts = [{"baseline": max(each, key=each.__getitem__), "baselines": json.dumps(each)} for each in folds]
+    assert baseline_choice(facts) == sentence
+
+
 def merged(first: Metrics, second: Metrics) -> Metrics:
     """Metrics of two files, none of which is in both."""
     inner = {name: merged(first[name], second[name]) for name in first.keys() & second.keys()}
@@ -481,6 +514,7 @@ def test_five_folds(finished: CellPaths, workdir: Path) -> None:
             metrics["clean"]["accuracy"] = 0.5 + fold / 100 if model == "hardened" else 0.6
             metrics["checks"] |= {"bounds_kept": int(fold != 3), "passed": int(fold != 3)}
             results.write(other.metrics_copy(model), metrics)
+            shutil.copy(finished.facts_copy(model), other.facts_copy(model))
             shutil.copytree(finished.plots(model), other.plots(model))
             shutil.copytree(finished.attack(model, "").parent, other.attack(model, "").parent)
             other.model(model).parent.mkdir(parents=True, exist_ok=True)
@@ -493,6 +527,7 @@ def test_five_folds(finished: CellPaths, workdir: Path) -> None:
     assert found["clean"]["accuracy_low"] < found["clean"]["accuracy"] < found["clean"]["accuracy_high"]
     html = words(paths.REPORT.read_text(encoding="utf-8"))
     assert "5 folds" in html
+    assert "The baselines of the 5 folds were trained with masks, the best of none, masks" in html
     assert "Some checks failed, or could not be measured" in html
     compared = json.loads(paths.COMPARISON.read_text(encoding="utf-8"))["stft"]["resnet18"]
     assert compared["accuracy_drop_low"] <= compared["accuracy_drop"] <= compared["accuracy_drop_high"]

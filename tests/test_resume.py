@@ -14,18 +14,21 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from stages.architectures import resnet18
 from stages.core import cli
 from stages.core.compute import ComputeParams
 from stages.core.errors import InputError
 from stages.models import checkpoints, resume
+from stages.models.cell import Cell
 from stages.models.checkpoints import ModelSpec
 from stages.models.resume import Scratch, cache_key, scratch
-from stages.training import loop
+from stages.training import baseline, loop
+from stages.training.baseline import accuracy, train_baseline
 from stages.training.batches import Batch, TrainingData
 from stages.training.loop import Record, Score, Trained
 from stages.training.objectives import LossFunction
 from tests.helpers import ROOT, feature_store
-from tests.training_helpers import AUGMENTATION, PLAIN, taught
+from tests.training_helpers import AUGMENTATION, PLAIN, UNCHANGED, baseline_recipe, cell_of, taught
 
 EPOCHS = 5
 HISTORY, MODEL = Path("history.csv"), Path("model.safetensors")
@@ -73,7 +76,7 @@ def learn(compute: ComputeParams, loss: LossFunction) -> nn.Module:
     model, data = network(), clips(compute)
     kept = scratch("tiny", *data.ingredients, model)
     loop.fit(model, data, loss, lambda _: Score(0, 0, 1), Record("tiny", HISTORY, kept))
-    Trained(model, data.facts, kept).write(MODEL, CARD)
+    Trained(model, data.facts, [kept]).write(MODEL, CARD)
     return model
 
 
@@ -133,6 +136,48 @@ def test_killed_at_any_epoch_it_ends_with_the_same_weights(
     assert bits(resumed) == bits(uninterrupted)
 
 
+@pytest.fixture
+def trainable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compute: ComputeParams) -> Cell:
+    """A cell with a small network, in a working folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(resnet18, "build", lambda _shape, _classes: network())
+    return cell_of(feature_store(np.random.default_rng(0)), compute)
+
+
+RECIPES = {"masks": baseline_recipe(AUGMENTATION), "none": baseline_recipe(UNCHANGED)}
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 4, 5])
+def test_a_run_of_two_candidates_goes_on_in_the_one_that_was_killed(
+    trainable: Cell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], epochs: int
+) -> None:
+    """After so many epochs of both, of three each; the one that is done is not trained again."""
+    done: list[int] = []
+
+    def judged(model: nn.Module, images: Tensor, labels: Tensor, compute: ComputeParams) -> Score:
+        if len(done) == epochs:
+            raise KeyboardInterrupt
+        done.append(1)
+        return accuracy(model, images, labels, compute)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(baseline, "accuracy", judged)
+        with pytest.raises(KeyboardInterrupt):
+            train_baseline(trainable, RECIPES)
+    capsys.readouterr()
+    train_baseline(trainable, RECIPES).write(Path("resumed.safetensors"), trainable.spec)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "resumed after" in line]
+    told = {"masks": min(epochs, 3), "none": epochs - 3}
+    assert [line.partition("fold 5 ")[2] for line in lines] == [
+        f"{name}: resumed after epoch {count} of 3" for name, count in told.items() if count > 0
+    ]
+    assert list(Path(".scratch").iterdir()) == []
+    history = trainable.paths.history("baseline").read_bytes()
+    train_baseline(trainable, RECIPES).write(Path("uninterrupted.safetensors"), trainable.spec)
+    assert Path("resumed.safetensors").read_bytes() == Path("uninterrupted.safetensors").read_bytes()
+    assert trainable.paths.history("baseline").read_bytes() == history
+
+
 def test_whatever_the_weights_come_from_is_in_the_key(
     compute: ComputeParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +204,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
     monkeypatch.setenv(resume.FOLDER_VARIABLE, str(tmp_path / "elsewhere"))
     kept = scratch("run", "made of this")
     kept.write({"epoch": 1})
-    return Trained(network(), {"epoch": "1 of 1"}, kept)
+    return Trained(network(), {"epoch": "1 of 1"}, [kept])
 
 
 @pytest.mark.usefixtures("trained")

@@ -1,10 +1,12 @@
 """Networks, training and hardening on small images."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -13,19 +15,21 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from stages import architectures
+from stages.architectures import resnet18
 from stages.core.compute import ComputeParams
 from stages.core.device import seed_everything, without_mps
 from stages.core.errors import InputError
 from stages.models import checkpoints
+from stages.models.cell import Cell
 from stages.models.checkpoints import ModelSpec
-from stages.training import augment
-from stages.training.baseline import accuracy
+from stages.training import augment, baseline
+from stages.training.baseline import accuracy, best, train_baseline
 from stages.training.batches import Batch
 from stages.training.history import Epoch, best_epoch, summary
 from stages.training.loop import Score
 from stages.training.objectives import cross_entropy
 from tests.helpers import feature_store
-from tests.training_helpers import AUGMENTATION, PLAIN, UNCHANGED, fit, small, taught
+from tests.training_helpers import AUGMENTATION, PLAIN, UNCHANGED, baseline_recipe, cell_of, fit, small, taught
 
 SILENCE = torch.zeros(1)
 """Of every row."""
@@ -276,6 +280,44 @@ def test_mixup_is_the_convex_combination() -> None:
     assert 0.9 < drawn.weights.max() <= 1
 
 
+NOISY = UNCHANGED.model_copy(update={"noise": 0.1})
+
+
+def test_noise_is_white_and_keeps_its_bounds() -> None:
+    images, drawn = torch.full((200, 1, 32, 32), 0.5), augment.draw(0, 1, 200, NOISY)
+    noise = augment.augment(images, torch.arange(200), drawn, NOISY, SILENCE) - images
+    levels = noise.square().mean((1, 2, 3)).sqrt()
+    assert levels.min() < 0.005
+    assert 0.095 < levels.max() < 0.1 * 1.1
+    assert levels.mean() == pytest.approx(0.05, abs=0.005)
+    loudest = noise[levels.argmax(), 0]
+    assert abs(float((loudest[:, 1:] * loudest[:, :-1]).mean() / loudest.square().mean())) < 0.1
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_noise_leaves_the_image_in_range(value: float) -> None:
+    images, loud = torch.full((20, 1, 8, 8), value), UNCHANGED.model_copy(update={"noise": 1.0})
+    noisy = augment.augment(images, torch.arange(20), augment.draw(0, 1, 20, loud), loud, SILENCE)
+    assert noisy.min() == 0
+    assert noisy.max() == 1
+
+
+def test_noise_belongs_to_the_clip_and_the_epoch() -> None:
+    images, drawn = torch.rand(6, 1, 8, 8), augment.draw(0, 1, 6, NOISY)
+    whole = augment.augment(images, torch.arange(6), drawn, NOISY, SILENCE)
+    some = augment.augment(images, torch.tensor([4, 1]), drawn, NOISY, SILENCE)
+    assert torch.equal(some, whole[[4, 1]])
+    for seed, epoch in ((1, 1), (0, 2)):
+        other = augment.augment(images, torch.arange(6), augment.draw(seed, epoch, 6, NOISY), NOISY, SILENCE)
+        assert not torch.equal(other, whole)
+
+
+def test_the_other_changes_are_drawn_alike_with_noise() -> None:
+    quiet, noisy = augment.draw(0, 1, 50, AUGMENTATION), augment.draw(0, 1, 50, NOISY)
+    assert torch.equal(quiet.numbers, noisy.numbers)
+    assert torch.equal(quiet.partners, noisy.partners)
+
+
 def test_the_default_mixes_nothing() -> None:
     images, drawn = torch.rand(5, 1, 4, 4), augment.draw(0, 1, 5, UNCHANGED)
     assert torch.equal(augment.augment(images, torch.arange(5), drawn, UNCHANGED, SILENCE), images)
@@ -367,3 +409,59 @@ def test_the_epoch_that_was_kept_is_told() -> None:
         "validation_accuracy_of_last_epoch": "0.6000",
         "validation_score_of_last_epoch": "0.6000",
     }
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "kept"),
+    [
+        ({"none": 0.8, "masks": 0.9, "noise": 0.85}, "masks"),
+        ({"noise": 0.9, "none": 0.8, "masks": 0.9}, "noise"),
+        ({"masks": 0.0}, "masks"),
+    ],
+)
+def test_the_most_accurate_baseline_is_kept_and_of_equals_the_first(accuracies: dict[str, float], kept: str) -> None:
+    assert best(accuracies) == kept
+
+
+@pytest.fixture
+def trainable(
+    rng: np.random.Generator, compute: ComputeParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Cell:
+    """A cell with a small network, in a working folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(resnet18, "build", lambda _shape, classes: small(classes))
+    return cell_of(feature_store(rng), compute)
+
+
+def test_the_baseline_that_is_kept_is_told_with_its_history(
+    trainable: Cell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shares = iter([0.5, 0.6, 0.6, 0.5, 0.8, 0.9, 0.6, 0.6, 0.6])
+    monkeypatch.setattr(baseline, "accuracy", lambda *_, **__: Score(share := next(shares), share, 1000))
+    augments = {"none": UNCHANGED, "noise": NOISY, "usual": AUGMENTATION}
+    found = train_baseline(trainable, {name: baseline_recipe(each) for name, each in augments.items()})
+    assert found.facts["baseline"] == "noise"
+    assert list(json.loads(found.facts["baselines"]).items()) == [("none", 0.6), ("noise", 0.9), ("usual", 0.6)]
+    assert found.facts["validation_accuracy"] == "0.9000"
+    assert json.loads(found.facts["augmentation"]) == NOISY.model_dump()
+    history = pd.read_csv(trainable.paths.history("baseline"))
+    assert history.validation_accuracy.tolist() == [0.5, 0.8, 0.9]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "epochs" not in line]
+    assert [line.partition("fold 5: ")[2] for line in lines] == [
+        "none: validation accuracy 0.600",
+        "noise: validation accuracy 0.900",
+        "usual: validation accuracy 0.600",
+        "noise is kept",
+    ]
+
+
+def test_candidates_differ_in_their_augmentation_alone(trainable: Cell) -> None:
+    """So one that changes nothing comes to what it comes to by itself, and another one to something else."""
+    alone = train_baseline(trainable, {"none": baseline_recipe(UNCHANGED)})
+    after = train_baseline(trainable, {"same": baseline_recipe(UNCHANGED), "none": baseline_recipe(UNCHANGED)})
+    other = train_baseline(trainable, {"noise": baseline_recipe(NOISY)})
+    weights = alone.network.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in after.network.state_dict().items())
+    assert not all(torch.equal(weights[name], value) for name, value in other.network.state_dict().items())
+    assert after.facts["baseline"] == "same"
+    assert after.facts["recipe"] == alone.facts["recipe"]

@@ -1,4 +1,4 @@
-"""A small network, training data made of a feature store, and a run in a folder of its own."""
+"""A small network, training data and a cell made of a feature store, and a run in a folder of its own."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,17 +8,20 @@ import torch
 from torch import nn
 
 from stages.core.compute import ComputeParams
+from stages.core.paths import CellPaths
+from stages.models.cell import Cell
 from stages.models.resume import Scratch
+from stages.stores import splits
 from stages.stores.features import Features
 from stages.training import loop
 from stages.training.augment import AugmentParams
-from stages.training.batches import RecipeParams, TrainingData
+from stages.training.batches import RecipeParams, TrainingData, TrainParams
 from stages.training.history import Epoch
 from stages.training.loop import Record, RollbackRule, Score, no_rollback
 from stages.training.objectives import CrossEntropy, LossFunction
 
-AUGMENTATION = AugmentParams(p_waveform_augment=0.5, time_shift=1.0, time_mask=0.1, band_mask=0.1, mixup=0.0)
-UNCHANGED = AugmentParams(p_waveform_augment=0, time_shift=0, time_mask=0, band_mask=0, mixup=0)
+AUGMENTATION = AugmentParams(p_waveform_augment=0.5, time_shift=1.0, time_mask=0.1, band_mask=0.1, mixup=0, noise=0)
+UNCHANGED = AugmentParams(p_waveform_augment=0, time_shift=0, time_mask=0, band_mask=0, mixup=0, noise=0)
 
 PLAIN = CrossEntropy(0.0)
 
@@ -47,6 +50,18 @@ def taught(features: Features, compute: ComputeParams, **changes: float) -> Trai
         seed=0,
         compute=compute,
     )
+
+
+def cell_of(features: Features, compute: ComputeParams) -> Cell:
+    """A cell of ResNet-18, for which tests may put a smaller network."""
+    split = splits.split(features, 5, 0.3, 0)
+    return Cell(CellPaths("stft", "resnet18", 5), features, split, 0, compute)
+
+
+def baseline_recipe(augment: AugmentParams, epochs: int = 3) -> TrainParams:
+    """A recipe of the baseline that is the only candidate."""
+    values = recipe(epochs=epochs).model_dump()
+    return TrainParams(**values, augment=augment, baselines=["only"])
 
 
 def fit(

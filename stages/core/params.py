@@ -6,7 +6,7 @@ for the sections that it uses.
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -155,10 +155,10 @@ def _problem(where: str, schema: Any, detail: ErrorDetails) -> str:
 
 
 def _fields(schema: Any, path: tuple[int | str, ...]) -> object:
-    """Find the fields of the class at a path of keys below a schema, or None."""
+    """Find the fields of the class at a path of keys below a schema, a class or a mapping to one, or None."""
     for key in path:
         field = getattr(schema, "model_fields", {}).get(key)
-        schema = field.annotation if field else None
+        schema = field.annotation if field else next(reversed(get_args(schema)), None)
     return getattr(schema, "model_fields", None)
 
 

@@ -87,6 +87,10 @@ class CellPaths:
         """Name the folder of the pictures and sounds that the report shows."""
         return Path("data/report") / self._folder / model
 
+    def facts_copy(self, model: str) -> Path:
+        """Name the copy of what the model's file says of itself, for the report."""
+        return self.assets(model) / "facts.json"
+
     def metrics_copy(self, model: str) -> Path:
         """Name the copy of all metrics for the report, which cannot depend on files between those that it writes."""
         return self.assets(model) / "metrics.json"

@@ -9,7 +9,8 @@ import jinja2
 
 from stages.attacks.base import AttackParams
 from stages.core.paths import CellPaths
-from stages.reporting.formatting import interval
+from stages.reporting.baseline_choice import baseline_choice, validation_accuracies
+from stages.reporting.formatting import interval, percent
 
 COSTS = {"cost_median": "median cost", "eps90": "eps90", "snr_median": "median SNR, dB"}
 """Costs that a card tells, and the titles of their columns."""
@@ -39,11 +40,13 @@ def text(
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["interval"] = interval
+    environment.filters |= {"interval": interval, "percent": percent}
     return environment.get_template("model_card.md.jinja").render(
         cell=cell,
         model=model,
-        facts={name: html.escape(value, quote=False) for name, value in sorted(facts.items())},
+        facts={name: html.escape(value, quote=False) for name, value in sorted(facts.items()) if name != "baselines"},
+        choice=baseline_choice([facts]) if "baselines" in facts else "",
+        accuracies=validation_accuracies(facts) if "baselines" in facts else {},
         clean=metrics["clean"],
         untargeted=metrics["untargeted"],
         adaptive=metrics["adaptive"],

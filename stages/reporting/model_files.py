@@ -1,5 +1,7 @@
 """All that is written of one evaluated model: metrics, tables, pictures and sounds, the model card."""
 
+from collections.abc import Mapping
+
 from stages.core import files, paths
 from stages.evaluation import results
 from stages.evaluation.assessment import Evaluation
@@ -22,13 +24,14 @@ def write(evaluation: Evaluation) -> None:
     results.write(cell.metrics(model), results.headline(metrics))
     results.write(cell.details(model), results.details(metrics))
     results.write(cell.metrics_copy(model), metrics)
-    write_card(evaluation)
+    facts = checkpoints.metadata(cell.model(model))
+    results.write(cell.facts_copy(model), facts)
+    write_card(evaluation, facts)
 
 
-def write_card(evaluation: Evaluation) -> None:
-    """Write the model card, with the terms of the data."""
-    cell, model = evaluation.cell.paths, evaluation.model
-    facts, terms = checkpoints.metadata(cell.model(model)), paths.TERMS.read_text(encoding="utf-8")
+def write_card(evaluation: Evaluation, facts: Mapping[str, str]) -> None:
+    """Write the model card, with the facts of the model's file and the terms of the data."""
+    cell, model, terms = evaluation.cell.paths, evaluation.model, paths.TERMS.read_text(encoding="utf-8")
     with files.replacing(cell.card(model)) as partial:
         text = model_card.text(cell, model, facts, evaluation.metrics, terms, evaluation.settings.attack)
         partial.write_text(text, encoding="utf-8")

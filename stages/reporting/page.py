@@ -16,6 +16,7 @@ from stages.core.grid import MODELS
 from stages.evaluation import rates
 from stages.evaluation.results import Metrics
 from stages.reporting import figures, summary
+from stages.reporting.baseline_choice import baseline_choice
 from stages.reporting.formatting import (
     format_decibels,
     format_louder,
@@ -68,6 +69,7 @@ def render(
         "in_sound": in_sound,
         "in_image": in_image,
         "paired": paired,
+        "baseline_choice": baseline_choice,
     }
     told = [
         {"section": section, "verdict": list(verdict(section, float(facts["eps"]), float(facts["snr"])))}

@@ -39,6 +39,8 @@ class Section:
     confusion: Mapping[str, pd.DataFrame]
     training: Mapping[str, pd.DataFrame]
     """Training histories of the first fold, by model."""
+    facts: list[Mapping[str, str]]
+    """Facts that the model files of the baselines tell, one per fold."""
     assets: Mapping[str, list[Asset]]
     """Assets of the first fold, by model."""
 
@@ -108,6 +110,7 @@ def _read(cells: Sequence[CellPaths]) -> Section:
         costs={model: pd.concat([each[model] for each in costs]) for model in MODELS},
         confusion={model: pd.concat([_table(cell, model, "confusion") for cell in cells]) for model in MODELS},
         training={model: read_table(first.history(model), first.writer(model)) for model in MODELS},
+        facts=[results.read(cell.facts_copy("baseline")) for cell in cells],
         assets={model: assets.read(first.assets(model), first.stage("evaluate", model)) for model in MODELS},
     )
 

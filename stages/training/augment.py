@@ -20,6 +20,7 @@ class AugmentParams(Parameters):
     time_mask: Annotated[Number, Field(ge=0, le=0.5)]
     band_mask: Annotated[Number, Field(ge=0, le=0.5)]
     mixup: Annotated[Number, Field(ge=0, le=10)]
+    noise: Annotated[Number, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Draw:
     """Positions of the clips that are mixed in, shape (clips,)."""
     weights: Tensor
     """The clip's own share of the mixture, shape (clips,), in [0.5, 1]; the rest is its partner's."""
+    seed: int
+    """Seed of the run, by which noise is drawn clip by clip where there is to be any."""
+    epoch: int
 
 
 def versions(images: Tensor, copies: Tensor, seed: int, epoch: int, params: AugmentParams) -> Tensor:
@@ -76,6 +80,8 @@ def draw(seed: int, epoch: int, clips: int, params: AugmentParams) -> Draw:
         numbers=torch.from_numpy(numbers),
         partners=torch.from_numpy(partners),
         weights=torch.from_numpy(weights),
+        seed=seed,
+        epoch=epoch,
     )
 
 
@@ -92,13 +98,17 @@ def augment(images: Tensor, indices: Tensor, drawn: Draw, params: AugmentParams,
     Returns:
         the images, shape (batch, 1, height, width), in [0, 1].
     """
-    numbers = drawn.numbers.to(images.device)
-    own = change(images[indices], numbers[indices], params, silence)
+    own = _changed(images, indices, drawn, params, silence)
     if not params.mixup:
         return own
-    partners = drawn.partners[indices]
     weights = drawn.weights[indices, None, None, None].to(images.device)
-    return torch.lerp(change(images[partners], numbers[partners], params, silence), own, weights)
+    return torch.lerp(_changed(images, drawn.partners[indices], drawn, params, silence), own, weights)
+
+
+def _changed(images: Tensor, indices: Tensor, drawn: Draw, params: AugmentParams, silence: Tensor) -> Tensor:
+    numbers = drawn.numbers.to(images.device)
+    changed = change(images[indices], numbers[indices], params, silence)
+    return add_noise(changed, indices, drawn, params.noise) if params.noise else changed
 
 
 def change(images: Tensor, numbers: Tensor, params: AugmentParams, silence: Tensor) -> Tensor:
@@ -118,6 +128,24 @@ def change(images: Tensor, numbers: Tensor, params: AugmentParams, silence: Tens
     rows = _stretch(height, numbers[:, 3] * params.band_mask, numbers[:, 4])
     blank = frames[:, None, None, :] | rows[:, None, :, None]
     return torch.where(blank, silence.to(shifted)[:, None], shifted)
+
+
+def add_noise(images: Tensor, indices: Tensor, drawn: Draw, largest: float) -> Tensor:
+    """Add white noise to each image, at a level of its own.
+
+    Args:
+        images: images of the clips, shape (batch, 1, height, width), in [0, 1].
+        indices: positions of the clips among the training clips, shape (batch,).
+        drawn: the epoch's randomness.
+        largest: largest RMS of the noise, as a share of the image's range; each clip's is drawn between 0 and it.
+
+    Returns:
+        the images, clipped to [0, 1].
+    """
+    shape = images.shape[1:]
+    rngs = [seeding.generator(drawn.seed, "noise", drawn.epoch, clip) for clip in indices.tolist()]
+    noise = np.stack([np.float32(largest * rng.random()) * rng.standard_normal(shape, np.float32) for rng in rngs])
+    return (images + torch.from_numpy(noise).to(images.device)).clamp(0, 1)
 
 
 def _stretch(size: int, share: Tensor, place: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from stages.core import device, seeding
 from stages.core.compute import ComputeParams
 from stages.core.errors import InputError
+from stages.core.grid import Names
 from stages.core.params import Count, Number, Parameters
 from stages.models.cell import Cell
 from stages.models.resume import Ingredient
@@ -30,9 +31,13 @@ class RecipeParams(Parameters):
 
 
 class TrainParams(RecipeParams):
-    """The recipe of the baseline, and the augmentation of all training images, those of hardening too."""
+    """The recipe of the baseline, the augmentation of all training images, those of hardening too, and the baselines.
+
+    Each of `baselines` names a change of the augmentation; one model is trained by each, and the best is kept.
+    """
 
     augment: AugmentParams
+    baselines: Names
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ class TrainingData:
     def facts(self) -> dict[str, str]:
         """The facts about the training that the model's metadata record."""
         return {
-            "recipe": self.recipe.model_dump_json(exclude={"augment"}),
+            "recipe": self.recipe.model_dump_json(exclude={"augment", "baselines"}),
             "augmentation": self.augment.model_dump_json(),
             "seed": str(self.seed),
             "training_clips": str(len(self.images)),

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,17 +55,18 @@ class Record:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network, with the facts of its training and the scratch of its run."""
+    """A trained network, with the facts of its training and the scratch of the runs that it came from."""
 
     network: nn.Module
     facts: Mapping[str, str]
-    scratch: Scratch
+    scratches: Sequence[Scratch]
 
     def write(self, path: Path, spec: ModelSpec) -> None:
-        """Write the model file, and remove the scratch of the unfinished run."""
+        """Write the model file, and remove the scratch of the unfinished runs."""
         if distributed.is_main_process():
             checkpoints.write(path, self.network, spec, self.facts)
-        self.scratch.remove()
+        for scratch in self.scratches:
+            scratch.remove()
 
 
 RollbackRule = Callable[[list[Epoch]], bool]

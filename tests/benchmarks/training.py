@@ -26,7 +26,7 @@ from stages.training.trainer import Trainer
 
 SHAPE, CLASSES, BATCH_SIZE = (1, 64, 64), 10, 16
 COMPUTE = ComputeParams(device="auto", devices=1, nodes=1, precision="auto", workers=0, batch_size=64)
-AUGMENTATION = AugmentParams(p_waveform_augment=0.0, time_shift=1.0, time_mask=0.1, band_mask=0.1, mixup=0.0)
+AUGMENTATION = AugmentParams(p_waveform_augment=0.0, time_shift=1.0, time_mask=0.1, band_mask=0.1, mixup=0, noise=0)
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ def harden(cell: Cell, defense: Defense, settings: HardenParams, augment: Augmen
     rollback = history.overfits_catastrophically if defense.single_step else loop.no_rollback
     rows = loop.fit(network, data, loss, selection_score(defense, settings.selection, cell), record, rollback)
     told = {"defense": f"{settings.method} {defense.model_dump_json()}"}
-    return Trained(network, data.facts | history.summary(rows) | told, scratch)
+    return Trained(network, data.facts | history.summary(rows) | told, [scratch])
 
 
 def require_one_process(settings: HardenParams, compute: ComputeParams) -> None:
