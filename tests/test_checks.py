@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from stages import attacks
 from stages.attacks.base.domains import IMAGE
 from stages.attacks.base.inputs import AttackInputs, attack_inputs
+from stages.attacks.base.minimum_norm import UNUSED
 from stages.attacks.ddn import DDN
 from stages.attacks.fmn import FMN
 from stages.core.compute import ComputeParams
@@ -281,6 +282,21 @@ def test_a_branch_without_a_gradient_is_caught(compute: ComputeParams, rng: np.r
     assert probed(Detached(), compute, rng)[0]["gradients_match"] == 0
 
 
+class Rounding(Bands):
+    """As `Bands`, but what low precision rounds off turns its gradients about."""
+
+    def first(self, images: Tensor) -> Tensor:
+        rounded = nn.functional.linear(images, torch.eye(images.shape[3])).float()
+        return images * (1 + 3000 * (rounded - images))
+
+
+def test_noise_of_low_precision_is_no_defense(compute: ComputeParams, rng: np.random.Generator) -> None:
+    low = compute.model_copy(update={"precision": "bfloat16"})
+    inputs = attack_inputs(Victim(Bands(), compute), feature_store(rng), np.arange(30), seed=0)
+    for model, holds in ((Bands(), 1), (Rounding(), 0)):
+        assert judge(diagnostics.of_precision(Victim(model, low), inputs))["low_precision_harmless"] == holds
+
+
 def test_costs_of_an_attack_that_stopped_early_are_undercut(compute: ComputeParams, rng: np.random.Generator) -> None:
     _, inputs = probed(Bands(), compute, rng)
     victim, ddn = Victim(Bands(), compute), DDN.of_steps(100)
@@ -308,13 +324,30 @@ def test_a_search_without_gradients_shows_a_masked_loss(compute: ComputeParams, 
     assert judge(told)["black_box_not_stronger"] == 1
 
 
-def test_examples_for_another_model_show_one_that_knows_its_own(
+class Remembering(Masked):
+    """As `Masked`, but it knows some examples by heart."""
+
+    def __init__(self, examples: Tensor, labels: Tensor) -> None:
+        super().__init__()
+        self.examples, self.labels = examples.flatten(1), labels
+
+    def forward(self, images: Tensor) -> Tensor:
+        distances = torch.cdist(images.detach().flatten(1), self.examples)
+        known = 100 * nn.functional.one_hot(self.labels[distances.argmin(1)], 3).float()
+        return torch.where(distances.amin(1, keepdim=True) < 0.01, known, super().forward(images))
+
+
+def test_fresh_examples_for_another_model_show_one_that_knows_the_stored_ones(
     compute: ComputeParams, rng: np.random.Generator
 ) -> None:
-    """The model knows examples near the clips by heart, so that attacks on it were told to find nothing."""
+    """Stored examples do not fool it, nor do attacks on it, since it masks its gradients; fresh examples do."""
     _, inputs = probed(Bands(), compute, rng)
     nothing, everything = np.zeros(30, bool), np.ones(30, bool)
-    victim, surrogate = Victim(Masked(), compute), Victim(Bands(), compute)
+    surrogate = Victim(Bands(), compute)
+    examples = DDN.of_steps(50).search(surrogate, inputs, UNUSED).adversarial
+    assert surrogate.takes(examples, inputs.targets).all()
+    victim = Victim(Remembering(examples, inputs.labels), compute)
+    assert not victim.takes(examples, inputs.targets).any()
     for found, holds in ((nothing, 0), (everything, 1)):
         figures = harder_attacks.of_transfer(victim, surrogate, inputs, {0.4: (found, found)})
         assert rules.judge(figures, "hardened")["transfer_not_stronger"] == holds

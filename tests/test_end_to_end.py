@@ -1,9 +1,11 @@
 """The pipeline through DVC, small: what runs, what is reused, what is read and written."""
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import soundfile
 from pandas.api.types import is_numeric_dtype
 from ruamel.yaml import YAML
 
+from stages.core.paths import CellPaths
+from stages.stores.adversarial import read_adversarial
 from tests.helpers import ROOT
 from tests.params_helpers import set_params
 from tests.project import CELL, SMALL, changed, commit, fails, lock, override, ran, repository, run
@@ -202,6 +206,22 @@ def test_bad_words_are_one_clear_error(project: Path, words: list[str], message:
     errors = fails(project, "python", "-m", *words)
     assert errors.startswith(message)
     assert "Traceback" not in errors
+
+
+def test_what_each_wrong_class_costs(project: Path) -> None:
+    """On request, by the attack as it was run: the class that was drawn costs what the store says."""
+    words = ["stft", "resnet18", "5", "baseline", "bim"]
+    told = run(project, "python", "-m", "stages.compare_targets", *words)
+    assert re.search(r"easiest class: [\d.]+ % \[.*\] of \d+ clips within 0\.02 \(linf\)", told)
+    table = pd.read_csv(project / f"data/adversarial/{CELL}/baseline/bim.targets.csv")
+    with chdir(project):
+        store = read_adversarial(CellPaths("stft", "resnet18", 5).attack("baseline", "bim"), "attack")
+    drawn = pd.DataFrame(
+        {"clip": store.clip, "target": np.array(json.loads(store.attributes["classes"]))[store.target]}
+    )
+    costs = drawn[store.eligible].merge(table, on=["clip", "target"], validate="1:1")["cost"]
+    np.testing.assert_allclose(costs, np.where(store.success, store.cost, np.inf)[store.eligible], rtol=0.3)
+    assert run(project, "git", "status", "--short") == ""
 
 
 @pytest.fixture

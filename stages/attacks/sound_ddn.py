@@ -28,7 +28,7 @@ class SoundDDN(SoundAttack, MinimumNorm):
     @classmethod
     def of_steps(cls, steps: int) -> Self:
         """Make the attack as it is by default, but with so many steps."""
-        return cls(steps=steps, rel_stepsize=0.5, gamma=0.1, first_snr=30.0, schedule={})
+        return cls(steps=steps, rel_stepsize=0.5, gamma=0.3, first_snr=30.0, schedule={})
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Take the smallest perturbation that fools, or the clip where none did."""

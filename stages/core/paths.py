@@ -71,6 +71,10 @@ class CellPaths:
         """Name the adversarial store of one attack on one model."""
         return Path("data/adversarial") / self._folder / model / f"{attack}.h5"
 
+    def target_costs(self, model: str, attack: str) -> Path:
+        """Name the table of what every wrong class costs of each clip, which is made on request."""
+        return self.attack(model, attack).with_suffix(".targets.csv")
+
     def metrics(self, model: str) -> Path:
         """Name the file of the metrics of `baseline` or `hardened`: those that it is judged by."""
         return METRICS / self._folder / f"{model}.json"

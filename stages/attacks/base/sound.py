@@ -22,7 +22,7 @@ FAINT_SNR = 60.0
 """Signal-to-noise ratio of the noise that a descent may start from, in dB."""
 
 LAST_STEP = 0.05
-"""Size of the last step, as a share of the first: steps shrink along half a cosine."""
+"""Size of the last step, as a share of the first."""
 
 
 class SoundAttack(Attack, ABC):
@@ -77,8 +77,12 @@ class Steps:
     first: float
 
     def size(self, step: int) -> float:
-        """Compute the size of a step, as a share of the radius: they shrink along half a cosine."""
-        return self.first * (LAST_STEP + (1 - LAST_STEP) * (1 + cos(pi * step / self.count)) / 2)
+        """Compute the size of a step, as a share of the radius."""
+        return self.first * self.fade(step)
+
+    def fade(self, step: int) -> float:
+        """Compute the size of a step, as a share of the first: they shrink along half a cosine."""
+        return LAST_STEP + (1 - LAST_STEP) * (1 + cos(pi * step / self.count)) / 2
 
 
 class Look:
@@ -151,7 +155,8 @@ class ShrinkingDescent:
     """Gradient steps on a sphere that shrinks while the clip is beyond the boundary, and grows while it is not.
 
     Decoupled direction and norm (Rony et al. 2019) with momentum, in shares of each clip's level instead of one scale
-    for all: a quiet clip and a loud one are attacked alike.
+    for all: a quiet clip and a loud one are attacked alike. The radius changes less and less, as the steps do: far from
+    the boundary it must go a long way, near to it overshooting costs.
     """
 
     def __init__(self, steps: Steps, gamma: float, first_ratio: float) -> None:
@@ -159,7 +164,7 @@ class ShrinkingDescent:
 
         Args:
             steps: number of steps, and size of the first as a share of the radius.
-            gamma: share by which the radius changes in a step.
+            gamma: share by which the radius changes in the first step.
             first_ratio: first radius, as an amplitude ratio.
         """
         self.steps, self.gamma, self.first_ratio = steps, gamma, first_ratio
@@ -181,8 +186,9 @@ class ShrinkingDescent:
             best = torch.where(beyond & (size < smallest), examples, best)
             smallest = torch.where(beyond, torch.minimum(size, smallest), smallest)
             if step:
-                shrunk = torch.minimum(radius, size) * (1 - self.gamma)
-                radius = torch.where(beyond, shrunk, radius * (1 + self.gamma))
+                change = self.gamma * self.steps.fade(step)
+                shrunk = torch.minimum(radius, size) * (1 - change)
+                radius = torch.where(beyond, shrunk, radius * (1 + change))
             delta = examples - clean - self.steps.size(step) * radius * look.velocity / rms(look.velocity)
             examples = (clean + delta * radius / rms(delta)).clamp(0, 1)
         return Candidates.alike(best, self.steps.count + 1)
