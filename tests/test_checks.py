@@ -110,9 +110,9 @@ def test_success_that_the_model_does_not_confirm(compute: ComputeParams) -> None
 
 
 def test_of_two_domains_the_worse_figure_counts() -> None:
-    first, second = {"bounds_kept": 0.0, "unlimited_budget_fools": 1.0}, {"bounds_kept": 0.5, "sizes_confirmed": 0.0}
-    second["unlimited_budget_fools"] = 0.5
-    combined = {"bounds_kept": 0.5, "unlimited_budget_fools": 0.5, "sizes_confirmed": 0.0}
+    first, second = {"bounds_kept": 0.0, "unlimited_budget_moves": 1.0}, {"bounds_kept": 0.5, "sizes_confirmed": 0.0}
+    second["unlimited_budget_moves"] = 0.5
+    combined = {"bounds_kept": 0.5, "unlimited_budget_moves": 0.5, "sizes_confirmed": 0.0}
     assert checks.worse(first, second) == checks.worse(second, first) == combined
 
 
@@ -122,8 +122,6 @@ def test_attacks_beside_each_other(compute: ComputeParams) -> None:
     assert judge(single)["iterative_not_weaker"] == 0
     black = checks.of_attacks(attacked(compute, boundary=strong, bim=weak))
     assert judge(black)["black_box_not_stronger"] == 0
-    assert black["unlimited_budget_fools"] == pytest.approx(5 / 6)
-    assert judge(black)["unlimited_budget_fools"] == 0
     alone = checks.of_attacks(attacked(compute, boundary=strong))
     assert alone == {}
 
@@ -371,8 +369,20 @@ def test_the_curve_has_the_budget_of_the_training() -> None:
 
 
 def test_clips_that_targeted_attacks_alone_move_are_counted() -> None:
-    fooled, moved = np.array([True, True, False, False]), np.array([True, False, True, False])
-    assert checks.missed(fooled, moved) == 0.25
+    targeted, own = np.array([0.01, 0.01, np.inf, np.inf]), np.array([0.01, 0.03, 0.01, np.inf])
+    figures = checks.of_departures(own, targeted, 0.02)
+    assert figures == {"untargeted_not_weaker": 0.25, "unlimited_budget_moves": 0.75}
+    assert held(figures) == {0}
+
+
+def test_a_masked_loss_keeps_an_unlimited_budget_from_moving_clips(
+    compute: ComputeParams, rng: np.random.Generator
+) -> None:
+    _, inputs = probed(Bands(), compute, rng)
+    for model, holds in ((Bands(), 1), (Masked(), 0)):
+        found = replace(attacked(compute), victim=Victim(model, compute), inputs=inputs, groups=inputs.clips)
+        figures = checks.of_departures(image_departures(found, [0.02]), np.full(30, np.inf), 0.02)
+        assert judge(figures)["unlimited_budget_moves"] == holds
 
 
 def test_the_largest_fall_is_measured_from_the_best_so_far() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stages.core.arrays import Array, Flags, Strings
+from stages.core.arrays import Array, Flags, Floats, Strings
 from stages.evaluation.attacked import Attacked, Stores, worst
 from stages.evaluation.rules import RULES
 from stages.stores.adversarial import Adversarial
@@ -35,8 +35,6 @@ def of_attacks(attacked: Attacked) -> dict[str, float]:
         figures["iterative_not_weaker"] = _alone(steps, iterative, attacked.budgets)
     if black and white:
         figures["black_box_not_stronger"] = _alone(black, white, attacked.budgets)
-    if white and attacked.correct.any():
-        figures["unlimited_budget_fools"] = float(_fooled(white, next(iter(attacked.budgets)), np.inf).mean())
     return figures
 
 
@@ -67,9 +65,21 @@ def transfer_lead(
     )
 
 
-def missed(fooled: Flags, moved: Flags) -> float:
-    """Compute the share of clips that targeted attacks move out of their class and untargeted ones do not."""
-    return float((fooled & ~moved).mean()) if len(fooled) else 0.0
+def of_departures(own: Floats, targeted: Floats, budget: float) -> dict[str, float]:
+    """Compare what untargeted and targeted attacks in one domain found.
+
+    A target may be out of reach at any size, above all where attacks leave rows alone; that any class is, is a sign.
+
+    Args:
+        own: smallest size with which an untargeted attack moves each eligible clip, shape (N,), N > 0; infinite where
+            it moves none.
+        targeted: the same of targeted attacks.
+        budget: the budget, in the norm of the sizes.
+    """
+    return {
+        "untargeted_not_weaker": float(((targeted <= budget) & (own > budget)).mean()),
+        "unlimited_budget_moves": float(np.isfinite(np.minimum(own, targeted)).mean()),
+    }
 
 
 def leaked(test: Strings, others: Strings) -> int:

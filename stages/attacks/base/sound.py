@@ -156,7 +156,8 @@ class ShrinkingDescent:
 
     Decoupled direction and norm (Rony et al. 2019) with momentum, in shares of each clip's level instead of one scale
     for all: a quiet clip and a loud one are attacked alike. The radius changes less and less, as the steps do: far from
-    the boundary it must go a long way, near to it overshooting costs.
+    the boundary it must go a long way, near to it overshooting costs. It never exceeds the clip's own level: from
+    further out, late small changes would not lead back.
     """
 
     def __init__(self, steps: Steps, gamma: float, first_ratio: float) -> None:
@@ -179,7 +180,7 @@ class ShrinkingDescent:
             start: points to begin from, in the shape of the clips.
         """
         look, best, smallest = Look(model, goal, clean), clean, clean.new_full((len(clean), 1, 1, 1), torch.inf)
-        radius, examples = self.first_ratio * level(clean), start
+        radius, examples, loudest = self.first_ratio * level(clean), start, level(clean)
         for step in range(self.steps.count + 1):
             beyond = column(look(examples) > 0)
             size = rms(examples - clean)
@@ -188,7 +189,7 @@ class ShrinkingDescent:
             if step:
                 change = self.gamma * self.steps.fade(step)
                 shrunk = torch.minimum(radius, size) * (1 - change)
-                radius = torch.where(beyond, shrunk, radius * (1 + change))
+                radius = torch.where(beyond, shrunk, torch.minimum(radius * (1 + change), loudest))
             delta = examples - clean - self.steps.size(step) * radius * look.velocity / rms(look.velocity)
             examples = (clean + delta * radius / rms(delta)).clamp(0, 1)
         return Candidates.alike(best, self.steps.count + 1)
