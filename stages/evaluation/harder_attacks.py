@@ -34,7 +34,7 @@ FINE_REL_STEPSIZE = 0.05
 """Size of a step at growing budgets, as a share of the budget: larger steps jump across the whole range."""
 LENGTH = 3.0
 """Length of all steps together near the budget reported, as a multiple of the budget."""
-NEAREST, NEAREST_SHARE = 8, 0.1
+NEAREST, NEAREST_SHARE = 10, 0.1
 """Clips attacked again: those that lie closest beyond the budget, this many or this share of all, the larger of both.
 A fixed number would be too small a share of a large test fold for the check ever to fail."""
 FRESH_CLIPS = 10

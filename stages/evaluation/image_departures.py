@@ -2,7 +2,9 @@
 
 At each budget of a curve Auto-PGD descends on the cross-entropy from a random point and then towards each other class,
 and a random search tries without gradients; a minimum-norm attack looks for the nearest example at any distance. A clip
-that one of them moved is tried no further. Each verdict is in float32, on what a store could hold.
+that one of them moved is tried no further. One that all of them left within a larger budget is tried by the descent on
+the cross-entropy alone: what moves it within the smaller one would have moved it within the larger. Each verdict is in
+float32, on what a store could hold.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -72,7 +74,7 @@ def image_departures(attacked: Attacked, budgets: Sequence[float]) -> Floats:
     if attacked.correct.any():
         search = _Search(attacked.victim, attacked.inputs.eligible_only())
         search.nearest()
-        for budget in budgets:
+        for budget in reversed(budgets):
             search.within(budget)
         sizes[attacked.correct] = search.sizes.numpy()
     return sizes
@@ -118,6 +120,8 @@ class _Search:
     def __init__(self, victim: Victim, inputs: AttackInputs) -> None:
         self.victim, self.inputs = victim, inputs
         self.sizes = torch.full((len(inputs),), torch.inf)
+        self.held = torch.zeros(len(inputs), dtype=torch.bool)
+        """Mask of the clips that nothing moved within a budget that was tried."""
         self.likeliest = victim.logits(inputs.clean).argsort(1, descending=True).cpu()
         """The classes of each clip, from that which the model takes it for, shape (N, classes)."""
 
@@ -129,14 +133,19 @@ class _Search:
             self._keep(rows, attack.run(self.victim.as_foolbox(), batch.clean, criterion))
 
     def within(self, budget: float) -> None:
-        """Attack the clips that nothing moved within a budget, by one way after the other."""
-        self._try(budget, _Try.on_cross_entropy)
+        """Attack the clips that nothing moved within a budget, one way after the other; larger budgets come first."""
+        self._try(budget, _Try.on_cross_entropy, self.sizes > budget)
         for rank in range(1, min(self.likeliest.shape[1], OTHER_CLASSES + 1)):
-            self._try(budget, partial(_Try.towards, rank=rank))
-        self._try(budget, _Try.by_scores)
+            self._try(budget, partial(_Try.towards, rank=rank), self._doubtful(budget))
+        self._try(budget, _Try.by_scores, self._doubtful(budget))
+        self.held |= self.sizes > budget
 
-    def _try(self, budget: float, way: Callable[[_Try], Tensor]) -> None:
-        for rows, batch in self._batches(torch.nonzero(self.sizes > budget).flatten()):
+    def _doubtful(self, budget: float) -> Tensor:
+        """Mask the clips that nothing moved within a budget, but something within every larger one."""
+        return (self.sizes > budget) & ~self.held
+
+    def _try(self, budget: float, way: Callable[[_Try], Tensor], left: Tensor) -> None:
+        for rows, batch in self._batches(torch.nonzero(left).flatten()):
             limits = batch.domain.radius(batch.clean, torch.full((len(rows),), budget), "linf")
             self._keep(rows, way(_Try(self.victim, batch, limits, self.likeliest[rows].to(self.victim.device))))
 
