@@ -24,7 +24,7 @@ from stages.attacks.base.linf import NEVER, FromOneStep, LinfDescent, OneStep
 from stages.attacks.base.minimum_norm import MinimumNorm
 from stages.attacks.base.prepare import cell_inputs, starting_points
 from stages.attacks.base.results import AttackResult, Candidates
-from stages.attacks.base.tuning import Tuning, tune
+from stages.attacks.base.tuning import Level, Tuning, tune
 from stages.attacks.bim import BIM
 from stages.attacks.fgsm import FGSM
 from stages.attacks.jsma import Rule, SaliencyMapAttack
@@ -164,7 +164,8 @@ def test_the_batch_size_changes_no_result(
         torch.testing.assert_close(other.cost, found[0].cost, rtol=rtol, atol=1e-6 * (rtol > 1e-3))
         if dtype == torch.float64:
             torch.testing.assert_close(other.adversarial, found[0].adversarial, rtol=0, atol=rtol)
-        torch.testing.assert_close(other.queries, found[0].queries)
+        # In float32 a clip may need one more look at the end.
+        torch.testing.assert_close(other.queries, found[0].queries, rtol=0, atol=2 * (dtype == torch.float32))
 
 
 @every_attack
@@ -516,6 +517,16 @@ def test_tuning_climbs_until_the_median_cost_no_longer_falls(
     assert (found.attack.steps, found.converged) == (steps, converged)
     assert found.fall == pytest.approx(fall, abs=0.01)
     assert found.facts["tuning_fall"] == found.fall
+
+
+def test_the_fall_is_seen_though_the_median_clip_stays() -> None:
+    attack = Timid(steps=1, schedule={})
+    before = Level(attack, [np.array([0.1, 0.2, 0.3, 0.4, 0.5]), np.array([0.1, np.inf])])
+    after = Level(attack, [np.array([0.05, 0.1, 0.3, 0.35, 0.45]), np.array([0.1, np.inf])])
+    assert after.fall(before) == pytest.approx(0.125)
+    assert before.fall(before) == 0
+    reached = Level(attack, [np.array([np.inf]), np.array([0.1])]).fall(Level(attack, [np.array([np.inf])] * 2))
+    assert reached == 1
 
 
 def test_all_models_get_the_strength_that_the_hardest_needs(compute: ComputeParams) -> None:

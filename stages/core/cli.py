@@ -19,7 +19,7 @@ CELL = ("representation", "architecture", "fold")
 
 WORDS = {
     "representation": "of the images, such as dwt_tonnetz: a file of stages/representations",
-    "architecture": "of the network, such as resnet56: a file of stages/architectures",
+    "architecture": "of the network, such as resnet18: a file of stages/architectures",
     "fold": "of the dataset, that the cell is tested on, such as 5",
     "model": "the model of the cell",
     "attack": "such as bim: a file of stages/attacks",

@@ -25,7 +25,7 @@ class Progress:
         """Begin to count the work done.
 
         Args:
-            what: name of the work, such as "attack dwt_tonnetz resnet56 fold 5".
+            what: name of the work, such as "attack dwt_tonnetz resnet18 fold 5".
             total: number of units to do, >= 0.
             unit: name of one unit.
             done: number of units done before, by an earlier process.

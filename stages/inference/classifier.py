@@ -50,7 +50,7 @@ def load_classifier(path: Path) -> Classifier:
         InputError: the file is missing, damaged or of something else.
 
     Example:
-        >>> classifier = load_classifier(Path("models/dwt_tonnetz/resnet56/fold5/hardened.safetensors"))
+        >>> classifier = load_classifier(Path("models/dwt_tonnetz/resnet18/fold5/hardened.safetensors"))
         >>> classifier(torch.zeros(1, classifier.audio.samples)).shape
         torch.Size([1, 10])
     """

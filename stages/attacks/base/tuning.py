@@ -7,12 +7,13 @@ import numpy as np
 
 from stages.attacks.base import Attack, AttackParams
 from stages.attacks.base.inputs import AttackInputs
+from stages.core.arrays import Floats
 from stages.core.progress import log
 from stages.models import distributed
 from stages.models.victim import Victim
 
 FALL = 0.02
-"""Fall of the median cost, as a share of it, below which a level is no better than the one before."""
+"""Fall of the cost, as a share of it, below which a level is no better than the one before."""
 
 GAIN = 0.01
 """Share of the clips that a level must fool in addition to be better, as long as the fooling rate is not reached."""
@@ -26,10 +27,13 @@ class Level:
     """What an attack of one strength found of the validation clips of all models."""
 
     attack: Attack
-    ceilings: list[float]
-    """Share of the clips that the attack fools at some size, by model."""
-    medians: list[float]
-    """Median cost by model; infinite where less than half of the clips are fooled."""
+    costs: list[Floats]
+    """Costs of the clips by model; infinite where the attack fails."""
+
+    @property
+    def ceilings(self) -> list[float]:
+        """Share of the clips that the attack fools at some size, by model."""
+        return [float(np.isfinite(each).mean()) for each in self.costs]
 
     @property
     def ceiling(self) -> float:
@@ -37,8 +41,12 @@ class Level:
         return min(self.ceilings)
 
     def fall(self, before: "Level") -> float:
-        """Compute by which share the median cost fell since the level before, of the model where it fell most."""
-        return max(_fall(*pair) for pair in zip(before.medians, self.medians, strict=True))
+        """Compute by which share the cost fell since the level before, of the model where it fell most.
+
+        It is the fall of the median cost, or the median of the clips' falls, whichever is larger: of few clips the
+        median is one clip's cost, which may stay while those of most others fall.
+        """
+        return max(_fall(*pair) for pair in zip(before.costs, self.costs, strict=True))
 
     def gain(self, before: "Level") -> float:
         """Compute the largest gain in the share of clips fooled, of any model."""
@@ -54,7 +62,7 @@ class Tuning:
     ceiling: float
     """Share of the validation clips that the attack fools at some size, of the model with less; 0 if not tried."""
     fall: float | None
-    """Fall of the median cost at the last doubling tried, as a share of it; None if none was tried."""
+    """Fall of the cost at the last doubling tried, as a share of it; None if none was tried."""
     levels: int
     """Number of levels that the attack stands above the start of its schedule."""
     clips: int
@@ -86,9 +94,9 @@ class Tuning:
 def tune(attack: Attack, subjects: Sequence[Subject], params: AttackParams) -> Tuning:
     """Make an attack stronger until another level makes it no cheaper on any model.
 
-    A level is better than the one before where the median cost of some model falls by `FALL`, or where the fooling rate
-    that `attack.fooling_rate` asks for is not reached and more clips are fooled. All models get the same strength: that
-    which the hardest of them needs. An attack that cannot be made stronger is not tried.
+    A level is better than the one before where the cost on some model falls by `FALL`, or where the fooling rate that
+    `attack.fooling_rate` asks for is not reached and more clips are fooled. All models get the same strength: what the
+    hardest of them needs. An attack that cannot be made stronger is not tried.
 
     Args:
         attack: the attack at the start of its schedule.
@@ -121,12 +129,20 @@ def _better(level: Level, before: Level, fooling_rate: float) -> bool:
 
 def _measured(attack: Attack, subjects: Sequence[Subject], params: AttackParams) -> Level:
     search = params.search.starting_at(attack.first_budget(params))
-    costs = [attack.search(victim, inputs, search).cost.numpy() for victim, inputs in subjects]
-    medians = [float(np.quantile(each, 0.5, method="inverted_cdf")) for each in costs]
-    return Level(attack, [float(np.isfinite(each).mean()) for each in costs], medians)
+    return Level(attack, [attack.search(victim, inputs, search).cost.numpy() for victim, inputs in subjects])
 
 
-def _fall(before: float, after: float) -> float:
+def _fall(before: Floats, after: Floats) -> float:
+    falls = [_share_lost(*pair) for pair in zip(before, after, strict=True)]
+    return max(_share_lost(_median(before), _median(after)), _median(np.array(falls)))
+
+
+def _median(values: Floats) -> float:
+    return float(np.quantile(values, 0.5, method="inverted_cdf"))
+
+
+def _share_lost(before: float, after: float) -> float:
+    """Compute by which share a cost fell; 1 from infinite to finite, minus infinity the other way."""
     if np.isinf(before):
         return 0.0 if np.isinf(after) else 1.0
     return 1 - after / before
