@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from stages.attacks.base import SearchParams
 from stages.attacks.base.inputs import AttackInputs
@@ -48,6 +49,27 @@ def test_departures_of_a_linear_model(rng: np.random.Generator, compute: Compute
     assert (found[1:] >= 0.99 * least[1:]).all()
     assert (found[1:] <= 1.3 * least[1:])[least[1:] < 0.5].all()
     assert (least[1:] < 0.5).any()
+
+
+class Corners(nn.Module):
+    """Of three classes: the first for quiet sounds, the others for a mean above or below zero by different amounts."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        mean = 100 * heard(inputs).mean(1)
+        return torch.stack([torch.zeros_like(mean), mean - 8, -mean - 1], 1)
+
+
+def test_sounds_are_aimed_at_each_other_class(rng: np.random.Generator, compute: ComputeParams) -> None:
+    """Whichever class is nearer, it is found, though a descent may have been made towards the other."""
+    model = directly(Corners(), compute)
+    inputs = towards(model, sounds(rng, 3), target=1)
+    assert (inputs.labels == 0).all()
+    nothing = torch.full((3,), torch.inf)
+    found = departures.towards_others(model, inputs, nothing, ratio(120))
+    direct = SoundDDN.of_steps(departures.STEPS_TOWARDS).costs(model, replace(inputs, targets=torch.full((3,), 2)))
+    torch.testing.assert_close(found, direct, rtol=0.05, atol=0)
+    known = torch.full((3,), ratio(121))
+    assert torch.equal(departures.towards_others(model, inputs, known.clone(), ratio(120)), known)
 
 
 def test_sounds_that_more_effort_fools_are_counted(rng: np.random.Generator, compute: ComputeParams) -> None:

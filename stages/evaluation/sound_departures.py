@@ -1,7 +1,10 @@
 """How loud a sound must be added until a clip leaves its class: any other class will do, and so will white noise.
 
-One loss alone may be bent by the model: three descents are made, by other losses and from other starts.
+One loss alone may be bent by the model: three descents are made, by other losses and from other starts. What they leave
+within the budget is aimed at each other class.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,16 +12,20 @@ import torch
 from torch import Tensor
 
 from stages.attacks.base.domains import Domain
-from stages.attacks.base.goals import AwayFrom, ByMargin, ByRatio, Goal
+from stages.attacks.base.goals import AwayFrom, ByMargin, ByRatio, Ending, Goal, Towards
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.sound import with_noise
 from stages.attacks.sound_ddn import SoundDDN
 from stages.core.arrays import Flags, Floats
 from stages.evaluation.attacked import Attacked
+from stages.evaluation.image_departures import OTHER_CLASSES
 from stages.models.victim import Victim
 
 STEPS = 40
-"""Number of steps of each descent."""
+"""Number of steps of each of the three descents."""
+
+STEPS_TOWARDS = 60
+"""Number of steps of the descent towards each other class."""
 
 NOISE_SNRS = np.arange(70.0, -2.5, -2.5)
 """Signal-to-noise ratios of white noise, in dB."""
@@ -56,8 +63,16 @@ class DepartureFromNoise(Departure):
         return with_noise(inputs, self.first_snr).clamp(0, 1)
 
 
+class DepartureTowards(Departure):
+    """The same on the cross-entropy of the clips' targets; any other class on the way there will do."""
+
+    def goal(self, inputs: AttackInputs) -> Goal:
+        """Descend towards the targets, away from the clips' own classes."""
+        return Ending(Towards(inputs.targets), AwayFrom(inputs.labels))
+
+
 def sound_departures(attacked: Attacked) -> Floats:
-    """Find for each clip the smallest amplitude ratio with which an untargeted descent makes it leave its class.
+    """Find for each clip the smallest amplitude ratio known with which a descent makes it leave its class.
 
     Returns:
         ratios, shape (N,); 0 for the clips that the model gets wrong, infinite for those that no descent moved.
@@ -66,9 +81,27 @@ def sound_departures(attacked: Attacked) -> Floats:
     if not len(inputs):
         return ratios
     kinds = (Departure, DepartureByRatio, DepartureFromNoise)
-    costs = [kind.of_steps(STEPS).costs(attacked.victim, inputs).numpy() for kind in kinds]
-    ratios[attacked.correct] = np.min(costs, axis=0)
+    costs = [kind.of_steps(STEPS).costs(attacked.victim, inputs) for kind in kinds]
+    smallest = torch.stack(costs).amin(0)
+    ratios[attacked.correct] = towards_others(attacked.victim, inputs, smallest, attacked.budget).numpy()
     return ratios
+
+
+def towards_others(victim: Victim, inputs: AttackInputs, found: Tensor, budget: float) -> Tensor:
+    """Aim what is left within the budget at each other class, or at the likeliest of many.
+
+    Args:
+        victim: the model.
+        inputs: N clips that it gets right.
+        found: smallest amplitude ratio known of each, shape (N,); smaller ones are written into it.
+        budget: amplitude ratio from which on a clip is left.
+    """
+    rows = torch.nonzero(found > budget).flatten()
+    others = victim.logits(inputs.clean).argsort(1, descending=True).cpu()[rows, 1 : OTHER_CLASSES + 1]
+    aimed = replace(inputs[rows.repeat_interleave(others.shape[1])], targets=others.flatten())
+    costs = DepartureTowards.of_steps(STEPS_TOWARDS).costs(victim, aimed)
+    found[rows] = torch.minimum(found[rows], costs.reshape(others.shape).amin(1))
+    return found
 
 
 def noise_curve(attacked: Attacked) -> pd.DataFrame:
