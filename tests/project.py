@@ -29,7 +29,7 @@ SMALL = {
     "representations.stft.rows": "32",
     "representations.stft.frames": "32",
     "train.epochs": "3",
-    "train.baselines": "[none,masks]",
+    "train.baselines": "[masks,plain]",
     "craft.attack": "bim",
     "harden.method": "pgd",
     "harden.start": "baseline",

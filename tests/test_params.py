@@ -57,13 +57,13 @@ def test_the_repositorys_own_parameters_pass() -> None:
         ("train.baselines", [], r"train.baselines: .*at least 1 item.*found \[\]"),
         (
             "train.baselines",
-            ["masks", "none", "masks"],
+            ["masks", "plain", "masks"],
             "train.baselines: .*must stand there once; more often does masks",
         ),
         (
             "train.baselines",
-            ["none", "mask"],
-            "train.baselines: unknown name 'mask' among the baselines; there are: masks, mixup, noise, none",
+            ["plain", "mask"],
+            "train.baselines: unknown name 'mask' among the baselines; there are: masks, mixup, noise, plain",
         ),
         ("baselines.noise.noise", 2, "baselines.noise.noise: Input should be less than or equal to 1; found 2"),
         ("baselines.masks", 0.15, "baselines.masks: .*valid dictionary; found 0.15"),
@@ -171,19 +171,21 @@ def test_a_wrong_augmentation_is_told_once_and_not_of_the_baselines(workdir: Pat
 
 
 def test_a_baseline_changes_the_augmentation_that_it_names_alone(workdir: Path) -> None:
-    set_params(workdir, {"train.augment.mixup": 0.4, "train.baselines": ["noise", "none"]})
+    set_params(workdir, {"train.augment.mixup": 0.4, "train.baselines": ["noise", "plain"]})
     add_param(workdir, "baselines.noise.time_shift", 0.5)
     recipes, usual = read_recipes(), params.read("train", TrainParams)
-    assert list(recipes) == ["noise", "none"]
-    assert recipes["none"].augment == usual.augment
+    assert list(recipes) == ["noise", "plain"]
+    assert recipes["plain"].augment == usual.augment
     assert recipes["noise"].augment == usual.augment.model_copy(update={"noise": 0.1, "time_shift": 0.5})
     assert recipes["noise"].epochs == usual.epochs
 
 
 @pytest.mark.usefixtures("workdir")
-def test_by_default_one_baseline_is_trained() -> None:
-    (recipe,) = read_recipes().values()
-    assert (recipe.augment.time_mask, recipe.augment.band_mask) == (0.15, 0.15)
+def test_of_equal_baselines_that_which_is_easiest_to_fool_is_kept_last() -> None:
+    recipes = read_recipes()
+    assert list(recipes) == ["masks", "mixup", "noise", "plain"]
+    assert (recipes["masks"].augment.time_mask, recipes["masks"].augment.band_mask) == (0.15, 0.15)
+    assert recipes["plain"].augment == params.read("train", TrainParams).augment
 
 
 @pytest.mark.parametrize("text", ["1e-05", "1e-5", "0.00001", "'1e-5'"])

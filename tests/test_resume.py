@@ -144,7 +144,7 @@ def trainable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compute: ComputeP
     return cell_of(feature_store(np.random.default_rng(0)), compute)
 
 
-RECIPES = {"masks": baseline_recipe(AUGMENTATION), "none": baseline_recipe(UNCHANGED)}
+RECIPES = {"masks": baseline_recipe(AUGMENTATION), "plain": baseline_recipe(UNCHANGED)}
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 4, 5])
@@ -167,7 +167,7 @@ def test_a_run_of_two_candidates_goes_on_in_the_one_that_was_killed(
     capsys.readouterr()
     train_baseline(trainable, RECIPES).write(Path("resumed.safetensors"), trainable.spec)
     lines = [line for line in capsys.readouterr().err.splitlines() if "resumed after" in line]
-    told = {"masks": min(epochs, 3), "none": epochs - 3}
+    told = {"masks": min(epochs, 3), "plain": epochs - 3}
     assert [line.partition("fold 5 ")[2] for line in lines] == [
         f"{name}: resumed after epoch {count} of 3" for name, count in told.items() if count > 0
     ]

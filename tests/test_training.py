@@ -414,8 +414,8 @@ def test_the_epoch_that_was_kept_is_told() -> None:
 @pytest.mark.parametrize(
     ("accuracies", "kept"),
     [
-        ({"none": 0.8, "masks": 0.9, "noise": 0.85}, "masks"),
-        ({"noise": 0.9, "none": 0.8, "masks": 0.9}, "noise"),
+        ({"plain": 0.8, "masks": 0.9, "noise": 0.85}, "masks"),
+        ({"noise": 0.9, "plain": 0.8, "masks": 0.9}, "noise"),
         ({"masks": 0.0}, "masks"),
     ],
 )
@@ -438,17 +438,17 @@ def test_the_baseline_that_is_kept_is_told_with_its_history(
 ) -> None:
     shares = iter([0.5, 0.6, 0.6, 0.5, 0.8, 0.9, 0.6, 0.6, 0.6])
     monkeypatch.setattr(baseline, "accuracy", lambda *_, **__: Score(share := next(shares), share, 1000))
-    augments = {"none": UNCHANGED, "noise": NOISY, "usual": AUGMENTATION}
+    augments = {"plain": UNCHANGED, "noise": NOISY, "usual": AUGMENTATION}
     found = train_baseline(trainable, {name: baseline_recipe(each) for name, each in augments.items()})
     assert found.facts["baseline"] == "noise"
-    assert list(json.loads(found.facts["baselines"]).items()) == [("none", 0.6), ("noise", 0.9), ("usual", 0.6)]
+    assert list(json.loads(found.facts["baselines"]).items()) == [("plain", 0.6), ("noise", 0.9), ("usual", 0.6)]
     assert found.facts["validation_accuracy"] == "0.9000"
     assert json.loads(found.facts["augmentation"]) == NOISY.model_dump()
     history = pd.read_csv(trainable.paths.history("baseline"))
     assert history.validation_accuracy.tolist() == [0.5, 0.8, 0.9]
     lines = [line for line in capsys.readouterr().err.splitlines() if "epochs" not in line]
     assert [line.partition("fold 5: ")[2] for line in lines] == [
-        "none: validation accuracy 0.600",
+        "plain: validation accuracy 0.600",
         "noise: validation accuracy 0.900",
         "usual: validation accuracy 0.600",
         "noise is kept",
@@ -457,8 +457,8 @@ def test_the_baseline_that_is_kept_is_told_with_its_history(
 
 def test_candidates_differ_in_their_augmentation_alone(trainable: Cell) -> None:
     """So one that changes nothing comes to what it comes to by itself, and another one to something else."""
-    alone = train_baseline(trainable, {"none": baseline_recipe(UNCHANGED)})
-    after = train_baseline(trainable, {"same": baseline_recipe(UNCHANGED), "none": baseline_recipe(UNCHANGED)})
+    alone = train_baseline(trainable, {"plain": baseline_recipe(UNCHANGED)})
+    after = train_baseline(trainable, {"same": baseline_recipe(UNCHANGED), "plain": baseline_recipe(UNCHANGED)})
     other = train_baseline(trainable, {"noise": baseline_recipe(NOISY)})
     weights = alone.network.state_dict()
     assert all(torch.equal(weights[name], value) for name, value in after.network.state_dict().items())

@@ -14,8 +14,8 @@ def baseline_choice(folds: Sequence[Mapping[str, str]]) -> str:
         folds: facts that the model file of each fold's baseline tells, at least one.
 
     Example:
-        >>> baseline_choice([{"baseline": "masks", "baselines": '{"none": 0.81, "masks": 0.85}'}])
-        'The baseline was trained with masks, the best of none, masks on the validation clips (85.0 %).'
+        >>> baseline_choice([{"baseline": "masks", "baselines": '{"masks": 0.85, "plain": 0.81}'}])
+        'The baseline was trained with masks, the best of masks, plain on the validation clips (85.0 %).'
     """
     accuracies = [validation_accuracies(facts) for facts in folds]
     subject = "The baseline was" if len(folds) == 1 else f"The baselines of the {len(folds)} folds were"

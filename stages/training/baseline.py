@@ -15,7 +15,7 @@ from stages.models.cell import Cell
 from stages.models.resume import Scratch
 from stages.models.victim import Victim
 from stages.training import history, loop
-from stages.training.batches import TrainingData, TrainParams, load_training_data
+from stages.training.batches import TrainParams, load_training_data
 from stages.training.history import Epoch
 from stages.training.loop import Record, Score, Trained
 from stages.training.objectives import CrossEntropy
@@ -26,7 +26,8 @@ class Candidate:
     """A network that may become the baseline, trained in one of the cheap ways."""
 
     network: nn.Module
-    data: TrainingData
+    facts: Mapping[str, str]
+    """What the training data tell of the training."""
     rows: list[Epoch]
     """Training history."""
     scratch: Scratch
@@ -60,7 +61,7 @@ def train_baseline(cell: Cell, recipes: Mapping[str, TrainParams]) -> Trained:
         history.write(cell.paths.history("baseline"), kept.rows)
         _log_choice(f"train {cell.paths}", accuracies, name)
     told = {"baseline": name, "baselines": json.dumps({each: round(right, 4) for each, right in accuracies.items()})}
-    facts = kept.data.facts | history.summary(kept.rows) | told
+    facts = kept.facts | history.summary(kept.rows) | told
     return Trained(kept.network, facts, [candidate.scratch for candidate in candidates.values()])
 
 
@@ -74,14 +75,14 @@ def train_candidate(cell: Cell, name: str, recipe: TrainParams) -> Candidate:
     score = partial(accuracy, images=images, labels=labels, compute=cell.compute)
     record = Record(f"train {cell.paths} {name}", cell.paths.history("baseline"), scratch)
     rows = loop.fit(network, data, CrossEntropy(recipe.label_smoothing), score, record)
-    return Candidate(network, data, rows, scratch)
+    return Candidate(network, data.facts, rows, scratch)
 
 
 def best(accuracies: Mapping[str, float]) -> str:
     """Choose the baseline with the highest accuracy on the validation clips; of equals, the first.
 
     Example:
-        >>> best({"none": 0.8, "masks": 0.9, "noise": 0.9})
+        >>> best({"masks": 0.9, "noise": 0.9, "plain": 0.8})
         'masks'
     """
     return max(accuracies, key=accuracies.__getitem__)
