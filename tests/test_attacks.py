@@ -26,9 +26,12 @@ from stages.attacks.base.prepare import cell_inputs, starting_points
 from stages.attacks.base.results import AttackResult, Candidates
 from stages.attacks.base.tuning import Level, Tuning, tune
 from stages.attacks.bim import BIM
+from stages.attacks.ddn import DDN
 from stages.attacks.fgsm import FGSM
+from stages.attacks.fmn import FMN
 from stages.attacks.jsma import Rule, SaliencyMapAttack
 from stages.attacks.pgd import PGD
+from stages.attacks.sound_ddn import SoundDDN
 from stages.core import params, plugins
 from stages.core.arrays import Images, Integers
 from stages.core.compute import ComputeParams
@@ -517,6 +520,13 @@ def test_tuning_climbs_until_the_median_cost_no_longer_falls(
     assert (found.attack.steps, found.converged) == (steps, converged)
     assert found.fall == pytest.approx(fall, abs=0.01)
     assert found.facts["tuning_fall"] == found.fall
+
+
+@pytest.mark.parametrize("kind", [DDN, FMN, SoundDDN])
+def test_attacks_made_for_checks_are_those_of_the_grid(kind: type[DDN] | type[FMN] | type[SoundDDN]) -> None:
+    with chdir(ROOT):
+        usual = attacks.load(kind.__module__.rpartition(".")[2])
+    assert kind.of_steps(7) == usual.model_copy(update={"steps": 7, "schedule": {}})
 
 
 def test_the_fall_is_seen_though_the_median_clip_stays() -> None:

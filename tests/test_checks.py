@@ -370,8 +370,10 @@ def test_the_curve_has_the_budget_of_the_training() -> None:
 
 def test_clips_that_targeted_attacks_alone_move_are_counted() -> None:
     targeted, own = np.array([0.01, 0.01, np.inf, np.inf]), np.array([0.01, 0.03, 0.01, np.inf])
-    figures = checks.of_departures(own, targeted, 0.02)
+    figures = checks.of_departures(own, targeted, targeted, 0.02)
     assert figures == {"untargeted_not_weaker": 0.25, "unlimited_budget_moves": 0.75}
+    black = checks.of_departures(np.full(4, np.inf), targeted, np.full(4, np.inf), 0.02)
+    assert black["unlimited_budget_moves"] == 0
     assert held(figures) == {0}
 
 
@@ -379,9 +381,10 @@ def test_a_masked_loss_keeps_an_unlimited_budget_from_moving_clips(
     compute: ComputeParams, rng: np.random.Generator
 ) -> None:
     _, inputs = probed(Bands(), compute, rng)
+    unfooled = np.full(30, np.inf)
     for model, holds in ((Bands(), 1), (Masked(), 0)):
         found = replace(attacked(compute), victim=Victim(model, compute), inputs=inputs, groups=inputs.clips)
-        figures = checks.of_departures(image_departures(found, [0.02]), np.full(30, np.inf), 0.02)
+        figures = checks.of_departures(image_departures(found, [0.02]), unfooled, unfooled, 0.02)
         assert judge(figures)["unlimited_budget_moves"] == holds
 
 

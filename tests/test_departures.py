@@ -65,11 +65,11 @@ def test_sounds_are_aimed_at_each_other_class(rng: np.random.Generator, compute:
     inputs = towards(model, sounds(rng, 3), target=1)
     assert (inputs.labels == 0).all()
     nothing = torch.full((3,), torch.inf)
-    found = departures.towards_others(model, inputs, nothing, ratio(120))
+    found = departures.towards_others(model, inputs, nothing.clone(), 1.0)
     direct = SoundDDN.of_steps(departures.STEPS_TOWARDS).costs(model, replace(inputs, targets=torch.full((3,), 2)))
     torch.testing.assert_close(found, direct, rtol=0.05, atol=0)
-    known = torch.full((3,), ratio(121))
-    assert torch.equal(departures.towards_others(model, inputs, known.clone(), ratio(120)), known)
+    for known, budget in ((torch.full((3,), ratio(121)), ratio(120)), (nothing, ratio(120))):
+        assert torch.equal(departures.towards_others(model, inputs, known.clone(), budget), known)
 
 
 def test_sounds_that_more_effort_fools_are_counted(rng: np.random.Generator, compute: ComputeParams) -> None:

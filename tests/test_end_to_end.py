@@ -213,7 +213,7 @@ def test_what_each_wrong_class_costs(project: Path) -> None:
     words = ["stft", "resnet18", "5", "baseline", "bim"]
     told = run(project, "python", "-m", "stages.compare_targets", *words)
     assert re.search(r"easiest class: [\d.]+ % \[.*\] of \d+ clips within 0\.02 \(linf\)", told)
-    table = pd.read_csv(project / f"data/adversarial/{CELL}/baseline/bim.targets.csv")
+    table = pd.read_csv(project / f"data/targets/{CELL}/baseline/bim.csv")
     with chdir(project):
         store = read_adversarial(CellPaths("stft", "resnet18", 5).attack("baseline", "bim"), "attack")
     drawn = pd.DataFrame(
@@ -221,7 +221,7 @@ def test_what_each_wrong_class_costs(project: Path) -> None:
     )
     costs = drawn[store.eligible].merge(table, on=["clip", "target"], validate="1:1")["cost"]
     np.testing.assert_allclose(costs, np.where(store.success, store.cost, np.inf)[store.eligible], rtol=0.3)
-    assert run(project, "git", "status", "--short") == ""
+    assert "up to date" in run(project, "dvc", "status")
 
 
 @pytest.fixture

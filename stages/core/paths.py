@@ -73,7 +73,7 @@ class CellPaths:
 
     def target_costs(self, model: str, attack: str) -> Path:
         """Name the table of what every wrong class costs of each clip, which is made on request."""
-        return self.attack(model, attack).with_suffix(".targets.csv")
+        return Path("data/targets") / self._folder / model / f"{attack}.csv"
 
     def metrics(self, model: str) -> Path:
         """Name the file of the metrics of `baseline` or `hardened`: those that it is judged by."""

@@ -5,40 +5,69 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import torch
 
+from stages.attacks.base import AttackParams
 from stages.attacks.base.inputs import AttackInputs
+from stages.attacks.base.prepare import starting_points
+from stages.attacks.base.run import AttackRun
 from stages.core.arrays import Strings
+from stages.core.errors import InputError
 from stages.evaluation import rates
+from stages.evaluation.attacked import Attacked
 from stages.evaluation.results import Metrics
+from stages.models.cell import Cell
 from stages.stores.adversarial import Adversarial
 
 
-def towards_each(inputs: AttackInputs, classes: int) -> AttackInputs:
-    """Repeat each clip once for every class but its own, and aim it there.
+def attack_all(cell: Cell, model: str, attacked: Attacked, name: str, settings: AttackParams) -> pd.DataFrame:
+    """Attack each test clip that a model gets right towards every other class.
 
     Args:
-        inputs: N clips.
-        classes: number of classes, >= 2.
+        cell: the cell.
+        model: `baseline` or `hardened`.
+        attacked: the model, with what the attack found of the drawn targets: its strength is used again.
+        name: name of the attack.
+        settings: what all attacks share.
 
     Returns:
-        N * (classes - 1) clips; those of one clip stand together.
+        a row for each clip and target, with the columns `clip`, `recording`, `class`, `target`, `cost` (infinite where
+        the attack failed) and `queries`.
+
+    Raises:
+        InputError: the model gets no test clip right.
     """
-    others = torch.arange(1, classes)
-    repeated = inputs[torch.arange(len(inputs)).repeat_interleave(len(others))]
-    return replace(repeated, targets=(repeated.labels + others.repeat(len(inputs))) % classes)
+    if not attacked.correct.any():
+        raise InputError(f"the {model} model of {cell.paths} gets no test clip right: there is none to attack")
+    attack, classes, parts = attacked.kinds[name], cell.features.classes, []
+    points = starting_points(cell, attacked.victim, attack, attacked.domain)
+    for offset in range(1, len(classes)):
+        run = AttackRun(
+            what=f"{name} on the {model} model, {cell.paths}, class {offset} of {len(classes) - 1}",
+            victim=attacked.victim,
+            inputs=aimed_beside(attacked.inputs.eligible_only(), offset, len(classes)).starting_from(points),
+            attack=attack,
+            search=settings.search.starting_at(attack.first_budget(settings)),
+        )
+        parts.append(tabulate(run.adversarial({}), attacked.groups[attacked.correct], classes))
+        run.done()
+    return pd.concat(parts, ignore_index=True)
+
+
+def aimed_beside(inputs: AttackInputs, offset: int, classes: int) -> AttackInputs:
+    """Aim each clip at the class that stands so many behind its own, in [1, classes), counted round."""
+    return replace(inputs, targets=(inputs.labels + offset) % classes)
 
 
 def tabulate(found: Adversarial, recordings: Strings, classes: Sequence[str]) -> pd.DataFrame:
-    """Tabulate what an attack found for each clip and target.
+    """Tabulate what an attack found of one target a clip.
 
     Args:
-        found: the attack on clips as `towards_each` has them; its costs are infinite where it failed.
-        recordings: recording of each of them.
+        found: what it found of N clips; its costs are infinite where it failed.
+        recordings: recordings of the clips, shape (N,).
         classes: names of the classes.
 
     Returns:
-        the columns `clip`, `recording`, `class`, `target`, `cost`, `queries`, a row a clip and target.
+        the columns that `attack_all` tells of.
     """
     names = np.array(classes)
     columns = {
@@ -56,7 +85,7 @@ def compare(table: pd.DataFrame, budget: float) -> dict[str, Metrics]:
     """Compute what the easiest class of each clip costs, and what all of them cost on average.
 
     Args:
-        table: a table of `tabulate`.
+        table: a table of `attack_all`.
         budget: the budget, in the norm of the costs.
 
     Returns:
@@ -72,6 +101,6 @@ def compare(table: pd.DataFrame, budget: float) -> dict[str, Metrics]:
     return {
         name: {"clips": len(groups)}
         | rates.rate("fooling_rate", within.to_numpy(np.float64), groups)
-        | (rates.quantile_metrics("cost_median", cost.to_numpy(), 0.5, groups) if len(groups) else {})
+        | rates.quantile_metrics("cost_median", cost.to_numpy(), 0.5, groups)
         for name, (within, cost) in found.items()
     }

@@ -9,7 +9,7 @@ from stages.attacks.base import Attack
 from stages.attacks.base.fixed_budget import FixedBudget
 from stages.core.arrays import Flags, Floats
 from stages.evaluation import checks, diagnostics, harder_attacks
-from stages.evaluation.attacked import Attacked
+from stages.evaluation.attacked import Attacked, worst
 from stages.evaluation.settings import EvaluationSettings
 from stages.models.cell import Cell
 from stages.stores.perturbations import Norm
@@ -99,8 +99,10 @@ def sound_figures(evaluated: Evaluated) -> dict[str, float]:
 def of_departures(evaluated: Evaluated, domain: str, targeted: Floats) -> dict[str, float]:
     """Measure what untargeted attacks in one domain missed, given the smallest targeted size of each eligible clip."""
     attacked = {"image": evaluated.image, "sound": evaluated.sound}[domain]
-    own = evaluated.own[domain][attacked.correct]
-    return checks.of_departures(own, targeted, attacked.budget)
+    white = {name: store for name, store in attacked.stores.items() if attacked.kinds[name].access == "white_box"}
+    found = worst(white, next(iter(attacked.budgets)), len(attacked.inputs))
+    own, by_gradients = (sizes[attacked.correct] for sizes in (evaluated.own[domain], found))
+    return checks.of_departures(own, targeted, by_gradients, attacked.budget)
 
 
 def domain_figures(attacked: Attacked, replayed: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

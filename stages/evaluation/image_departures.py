@@ -2,9 +2,9 @@
 
 At each budget of a curve Auto-PGD descends on the cross-entropy from a random point and then towards each other class,
 and a random search tries without gradients; a minimum-norm attack looks for the nearest example at any distance. A clip
-that one of them moved is tried no further. One that all of them left within a larger budget is tried by the descent on
-the cross-entropy alone: what moves it within the smaller one would have moved it within the larger. Each verdict is in
-float32, on what a store could hold.
+that one of them moved is tried no further. A clip that none of them moved within a larger budget is tried within
+smaller ones by the descent on the cross-entropy alone: hardly anything would move it there. Each verdict is in float32,
+on what a store could hold.
 """
 
 from collections.abc import Callable, Iterator, Sequence

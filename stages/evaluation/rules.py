@@ -45,7 +45,7 @@ RULES = {
     ),
     "sound_locally_optimal": Rule(
         "Fresh attacks of twice the steps are no quieter, on sounds",
-        "share of the sounds nearest beyond the budget on which fresh sound_ddn is quieter by more than 1 dB",
+        "share of 10 sounds or more, those nearest beyond the budget, on which fresh sound_ddn is quieter by over 1 dB",
         most=0.1,
     ),
     "effort_converged": Rule(
@@ -83,7 +83,7 @@ RULES = {
     ),
     "unlimited_budget_moves": Rule(
         "An unlimited budget moves nearly all",
-        "share of images or sounds that some attack moves out of their class at any size",
+        "share of images or sounds that untargeted attacks or white boxes move out of their class at any size",
         least=0.95,
     ),
     "large_budget_leaves_nothing": Rule(

@@ -97,7 +97,7 @@ def _tuning(metrics: Metrics) -> str:
     if "tuning_fall" not in metrics:
         return ""
     end = "" if metrics["converged"] == 1 else ", not converged"
-    return f" (cost at the last doubling: {-100 * metrics['tuning_fall']:+.1f} %{end})"
+    return f" (cost at the last doubling: {0 - 100 * metrics['tuning_fall']:+.1f} %{end})"
 
 
 def _arrow(cells: Iterable[str]) -> str:

@@ -1,13 +1,26 @@
-"""What the wrong classes cost that an attack may aim at, as text for a terminal."""
+"""What the wrong classes cost that an attack may aim at, as a table and as text for a terminal."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
+import pandas as pd
+
+from stages.core import files
 from stages.evaluation import rates
 from stages.evaluation.results import Metrics
 from stages.reporting.formatting import format_decibels, format_number, format_range, interval
 from stages.stores.perturbations import Norm, decibels
 
-NAMES = {"easiest": "easiest class", "mean": "mean of classes"}
+TOLD = {
+    "easiest": "easiest class: {} of {} clips",
+    "mean": "mean of classes: {} of the wrong classes of {} clips",
+}
+
+
+def write(path: Path, table: pd.DataFrame) -> None:
+    """Write the table of `all_targets.attack_all` as a CSV file."""
+    with files.replacing(path) as partial:
+        table.to_csv(partial, index=False)
 
 
 def as_text(found: Mapping[str, Metrics], norm: Norm, budget: float) -> str:
@@ -19,12 +32,12 @@ def as_text(found: Mapping[str, Metrics], norm: Norm, budget: float) -> str:
         budget: the budget that the rates are of, in that norm.
 
     Example:
-        >>> print(as_text({"easiest": {"clips": 2, "fooling_rate": 0.5, "cost_median": 0.03}}, "linf", 0.02), end="")
-        easiest class: 50.0 % of 2 clips within 0.02 (linf), median cost 0.0300
+        >>> print(as_text({"mean": {"clips": 2, "fooling_rate": 0.5, "cost_median": 0.03}}, "linf", 0.02), end="")
+        mean of classes: 50.0 % of the wrong classes of 2 clips within 0.02 (linf), median cost 0.0300
     """
     within = f"an SNR of {decibels(budget):g} dB" if norm == "snr" else f"{budget:g} ({norm})"
     lines = [
-        f"{NAMES[name]}: {interval(each, 'fooling_rate')} of {each['clips']} clips within {within}, {_cost(each, norm)}"
+        f"{TOLD[name].format(interval(each, 'fooling_rate'), each['clips'])} within {within}, {_cost(each, norm)}"
         for name, each in found.items()
     ]
     return "".join(f"{line}\n" for line in lines)

@@ -61,7 +61,7 @@ def train_baseline(cell: Cell, recipes: Mapping[str, TrainParams]) -> Trained:
         history.write(cell.paths.history("baseline"), kept.rows)
         _log_choice(f"train {cell.paths}", accuracies, name)
     told = {"baseline": name, "baselines": json.dumps({each: round(right, 4) for each, right in accuracies.items()})}
-    facts = kept.facts | history.summary(kept.rows) | told
+    facts = {**kept.facts, **history.summary(kept.rows), **told}
     return Trained(kept.network, facts, [candidate.scratch for candidate in candidates.values()])
 
 
