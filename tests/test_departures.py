@@ -68,7 +68,7 @@ def test_sounds_are_aimed_at_each_other_class(rng: np.random.Generator, compute:
     found = departures.towards_others(model, inputs, nothing.clone(), 1.0)
     direct = SoundDDN.of_steps(departures.STEPS_TOWARDS).costs(model, replace(inputs, targets=torch.full((3,), 2)))
     torch.testing.assert_close(found, direct, rtol=0.05, atol=0)
-    for known, budget in ((torch.full((3,), ratio(121)), ratio(120)), (nothing, ratio(120))):
+    for known, budget in ((torch.full((3,), ratio(121)), ratio(120)), (nothing, ratio(120)), (torch.zeros(3), 1.0)):
         assert torch.equal(departures.towards_others(model, inputs, known.clone(), budget), known)
 
 

@@ -28,12 +28,12 @@ def card_of(model: str, facts: dict[str, str]) -> str:
 def test_the_card_of_a_baseline_tells_the_candidates() -> None:
     accuracies = {"masks": 0.8462, "plain": 0.75}
     lines = card_of("baseline", {"baseline": "masks", "baselines": json.dumps(accuracies)}).splitlines()
-    told = "The baseline was trained with masks, the best of masks, plain on the validation clips (84.6 %)."
+    told = "The baseline was trained by the recipe masks, the best of masks, plain on the validation clips (84.6 %)."
     start = lines.index(told)
     assert lines[start + 4 : start + 7] == ["| masks | 84.6 % |", "| plain | 75.0 % |", ""]
     assert "| baseline | masks |" in lines
     alone = card_of("baseline", {"baseline": "masks", "baselines": '{"masks": 0.8462}'})
-    assert "The baseline was trained with masks; no other cheap baseline was tried." in alone
+    assert "The baseline was trained by the recipe masks; no other cheap baseline was tried." in alone
     assert "| masks | 84.6 % |" in alone
     assert "baseline was trained" not in card_of("hardened", {"epoch": "3 of 4"})
 

@@ -364,7 +364,7 @@ def test_drawings_have_paper_of_their_own_but_not_on_the_page() -> None:
 
 @pytest.mark.usefixtures("shown")
 def test_the_page_and_the_card_tell_how_the_baseline_was_trained() -> None:
-    told = "The baseline was trained with masks, the best of masks, plain on the validation clips (81.2 %)."
+    told = "The baseline was trained by the recipe masks, the best of masks, plain on the validation clips (81.2 %)."
     assert told.replace(" %", "\N{NO-BREAK SPACE}%") in paths.REPORT.read_text(encoding="utf-8")
     assert told in CELL.card("baseline").read_text(encoding="utf-8")
 
@@ -372,15 +372,15 @@ def test_the_page_and_the_card_tell_how_the_baseline_was_trained() -> None:
 @pytest.mark.parametrize(
     ("folds", "sentence"),
     [
-        ([{"masks": 0.8}], "The baseline was trained with masks; no other cheap baseline was tried."),
+        ([{"masks": 0.8}], "The baseline was trained by the recipe masks; no other cheap baseline was tried."),
         (
             [{"masks": 0.8}, {"masks": 0.9}],
-            "The baselines of the 2 folds were trained with masks; no other cheap baseline was tried.",
+            "The baselines of the 2 folds were trained by the recipe masks; no other cheap baseline was tried.",
         ),
         (
             [{"masks": 0.8, "plain": 0.7}, {"masks": 0.7, "plain": 0.9}, {"masks": 0.7, "plain": 0.6}],
-            "The baselines of the 3 folds were trained with masks (2) and plain (1), the best of masks, plain on the "
-            "validation clips (mean 80.0 %).",
+            "The baselines of the 3 folds were trained by the recipe masks (2) and plain (1), the best of masks, plain "
+            "on the validation clips (mean 80.0 %).",
         ),
     ],
 )
@@ -527,7 +527,7 @@ def test_five_folds(finished: CellPaths, workdir: Path) -> None:
     assert found["clean"]["accuracy_low"] < found["clean"]["accuracy"] < found["clean"]["accuracy_high"]
     html = words(paths.REPORT.read_text(encoding="utf-8"))
     assert "5 folds" in html
-    assert "The baselines of the 5 folds were trained with masks, the best of masks, plain" in html
+    assert "The baselines of the 5 folds were trained by the recipe masks, the best of masks, plain" in html
     assert "Some checks failed, or could not be measured" in html
     compared = json.loads(paths.COMPARISON.read_text(encoding="utf-8"))["stft"]["resnet18"]
     assert compared["accuracy_drop_low"] <= compared["accuracy_drop"] <= compared["accuracy_drop_high"]

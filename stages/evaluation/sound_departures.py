@@ -101,7 +101,8 @@ def towards_others(victim: Victim, inputs: AttackInputs, found: Tensor, budget: 
     likeliest = victim.logits(inputs.clean).argsort(1, descending=True).cpu()
     attack = DepartureTowards.of_steps(STEPS_TOWARDS)
     for rank in range(1, min(likeliest.shape[1], OTHER_CLASSES + 1)):
-        rows = torch.nonzero(found > budget).flatten()
+        if not len(rows := torch.nonzero(found > budget).flatten()):
+            break
         costs = attack.costs(victim, replace(inputs[rows], targets=likeliest[rows, rank]))
         found[rows] = torch.where(costs <= budget, costs, found[rows])
     return found

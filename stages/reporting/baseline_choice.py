@@ -15,16 +15,17 @@ def baseline_choice(folds: Sequence[Mapping[str, str]]) -> str:
 
     Example:
         >>> baseline_choice([{"baseline": "masks", "baselines": '{"masks": 0.85, "plain": 0.81}'}])
-        'The baseline was trained with masks, the best of masks, plain on the validation clips (85.0 %).'
+        'The baseline was trained by the recipe masks, the best of masks, plain on the validation clips (85.0 %).'
     """
     accuracies = [validation_accuracies(facts) for facts in folds]
     subject = "The baseline was" if len(folds) == 1 else f"The baselines of the {len(folds)} folds were"
     kept = _kept([facts["baseline"] for facts in folds])
     if len(accuracies[0]) == 1:
-        return f"{subject} trained with {kept}; no other cheap baseline was tried."
+        return f"{subject} trained by the recipe {kept}; no other cheap baseline was tried."
     mean = sum(max(each.values()) for each in accuracies) / len(folds)
     where = percent(mean) if len(folds) == 1 else f"mean {percent(mean)}"
-    return f"{subject} trained with {kept}, the best of {', '.join(accuracies[0])} on the validation clips ({where})."
+    best = f"the best of {', '.join(accuracies[0])} on the validation clips ({where})"
+    return f"{subject} trained by the recipe {kept}, {best}."
 
 
 def validation_accuracies(facts: Mapping[str, str]) -> dict[str, float]:
