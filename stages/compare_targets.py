@@ -12,7 +12,8 @@ from stages.evaluation import all_targets
 from stages.evaluation.attacked import read_attacked
 from stages.models import distributed
 from stages.models.cell import load_cell
-from stages.reporting.target_comparison import as_text, write
+from stages.reporting import tables
+from stages.reporting.target_comparison import as_text
 
 
 def main(representation: str, architecture: str, fold: str, model: str, attack: str) -> None:
@@ -25,7 +26,7 @@ def main(representation: str, architecture: str, fold: str, model: str, attack: 
     table = all_targets.attack_all(cell, model, attacked, attack, settings)
     if distributed.is_main_process():
         path, norm = cell.paths.target_costs(model, attack), attacked.kinds[attack].priced_in
-        write(path, table)
+        tables.write(path.parent, {path.stem: table})
         found = all_targets.compare(table, attacked.budgets[norm])
         sys.stdout.write(as_text(found, norm, attacked.budgets[norm]) + f"{path} has each clip and class\n")
 

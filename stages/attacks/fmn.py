@@ -36,8 +36,12 @@ class FMN(MinimumNorm):
 
     def examples(self, model: foolbox.PyTorchModel, inputs: AttackInputs) -> Candidates:
         """Take Foolbox's best examples, in L-infinity; the clean clips where it found none."""
-        attack = BeyondTheBoundary(steps=self.steps, max_stepsize=self.max_stepsize, gamma=self.gamma)
-        return Candidates.alike(attack.run(model, inputs.clean, TargetedMisclassification(inputs.targets)), self.steps)
+        found = self.descent().run(model, inputs.clean, TargetedMisclassification(inputs.targets))
+        return Candidates.alike(found, self.steps)
+
+    def descent(self) -> "BeyondTheBoundary":
+        """Make Foolbox's attack with these parameters, for any criterion."""
+        return BeyondTheBoundary(steps=self.steps, max_stepsize=self.max_stepsize, gamma=self.gamma)
 
 
 class BeyondTheBoundary(LInfFMNAttack):

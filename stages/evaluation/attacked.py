@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.attacks.base import Attack, AttackParams, domain_of
+from stages.attacks.base import Access, Attack, AttackParams, domain_of
 from stages.attacks.base.domains import Domain
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.prepare import cell_inputs
@@ -51,6 +51,10 @@ class Attacked:
     def kinds(self) -> Mapping[str, Attack]:
         """The attacks as they were run, by name."""
         return {name: each.attack for name, each in self.attacks.items()}
+
+    def seeing(self, access: Access) -> Stores:
+        """Pick the stores of the attacks with one view of the model, by attack."""
+        return {name: each.store for name, each in self.attacks.items() if each.attack.access == access}
 
     @property
     def correct(self) -> Flags:

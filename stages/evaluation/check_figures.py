@@ -99,8 +99,7 @@ def sound_figures(evaluated: Evaluated) -> dict[str, float]:
 def of_departures(evaluated: Evaluated, domain: str, targeted: Floats) -> dict[str, float]:
     """Measure what untargeted attacks in one domain missed, given the smallest targeted size of each eligible clip."""
     attacked = {"image": evaluated.image, "sound": evaluated.sound}[domain]
-    white = {name: store for name, store in attacked.stores.items() if attacked.kinds[name].access == "white_box"}
-    found = worst(white, next(iter(attacked.budgets)), len(attacked.inputs))
+    found = worst(attacked.seeing("white_box"), next(iter(attacked.budgets)), len(attacked.inputs))
     own, by_gradients = (sizes[attacked.correct] for sizes in (evaluated.own[domain], found))
     return checks.of_departures(own, targeted, by_gradients, attacked.budget)
 

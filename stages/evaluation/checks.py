@@ -24,12 +24,10 @@ def of_stores(attacked: Attacked) -> dict[str, float]:
 
 def of_attacks(attacked: Attacked) -> dict[str, float]:
     """Compare the attacks of one domain with each other: compute the figures that there are attacks for."""
-    kinds, found = attacked.kinds, attacked.stores
-    single_step = [name for name, kind in kinds.items() if kind.iterations == 1]
-    white = {name: store for name, store in found.items() if kinds[name].access == "white_box"}
+    single_step = [name for name, kind in attacked.kinds.items() if kind.iterations == 1]
+    white, black = attacked.seeing("white_box"), attacked.seeing("black_box")
     steps = {name: store for name, store in white.items() if name in set(single_step)}
     iterative = {name: store for name, store in white.items() if name not in steps}
-    black = {name: store for name, store in found.items() if kinds[name].access == "black_box"}
     figures = {}
     if steps and iterative:
         figures["iterative_not_weaker"] = _alone(steps, iterative, attacked.budgets)

@@ -22,7 +22,7 @@ from stages.attacks.base.goals import AwayFrom, ByMargin, ByRatio, Ending, Goal,
 from stages.attacks.base.inputs import AttackInputs
 from stages.attacks.base.linf import from_clip, from_noise
 from stages.attacks.base.random_search import SquareSearch
-from stages.attacks.fmn import BeyondTheBoundary
+from stages.attacks.fmn import FMN
 from stages.core.arrays import Floats
 from stages.evaluation.attacked import Attacked
 from stages.models.victim import Victim
@@ -127,7 +127,7 @@ class _Search:
 
     def nearest(self) -> None:
         """Look for the nearest examples, at any distance (Pintor et al. 2021)."""
-        attack = BeyondTheBoundary(steps=NEAREST_STEPS, max_stepsize=1.0, gamma=0.05)
+        attack = FMN.of_steps(NEAREST_STEPS).descent()
         for rows, batch in self._batches(torch.arange(len(self.inputs))):
             criterion = Misclassification(batch.labels)
             self._keep(rows, attack.run(self.victim.as_foolbox(), batch.clean, criterion))

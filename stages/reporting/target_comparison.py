@@ -1,11 +1,7 @@
-"""What the wrong classes cost that an attack may aim at, as a table and as text for a terminal."""
+"""What the wrong classes cost that an attack may aim at, as text for a terminal."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
-import pandas as pd
-
-from stages.core import files
 from stages.evaluation import rates
 from stages.evaluation.results import Metrics
 from stages.reporting.formatting import format_decibels, format_number, format_range, interval
@@ -15,12 +11,6 @@ TOLD = {
     "easiest": "easiest class: {} of {} clips",
     "mean": "mean of classes: {} of the wrong classes of {} clips",
 }
-
-
-def write(path: Path, table: pd.DataFrame) -> None:
-    """Write the table of `all_targets.attack_all` as a CSV file."""
-    with files.replacing(path) as partial:
-        table.to_csv(partial, index=False)
 
 
 def as_text(found: Mapping[str, Metrics], norm: Norm, budget: float) -> str:
