@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from stages import architectures, attack
+from stages.architectures import resnet18
 from stages.attacks.base import SearchParams
 from stages.attacks.base.inputs import AttackInputs, attack_inputs
 from stages.attacks.base.results import AttackResult
@@ -32,11 +33,12 @@ from stages.stores import provenance
 from stages.stores.adversarial import Adversarial, read_adversarial, write_adversarial
 from stages.stores.features import read_features, write_features
 from stages.training import loop
-from stages.training.loop import Record, Score
+from stages.training.baseline import train_baseline
+from stages.training.loop import Record, Score, Trained
 from stages.training.objectives import CrossEntropy
 from tests.attack_helpers import attacked, labelled_as_predicted, network
 from tests.helpers import ROOT, feature_store
-from tests.training_helpers import taught
+from tests.training_helpers import AUGMENTATION, UNCHANGED, baseline_recipe, cell_of, taught
 
 CELL = CellPaths("stft", "resnet18", 1)
 
@@ -46,9 +48,11 @@ ALONE = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 BY_TWO = """
 from contextlib import chdir
-from tests.test_distributed import learn, share
+from tests.test_distributed import choose, learn, share
 with chdir("learned"):
     learn(2)
+with chdir("chosen"):
+    choose(2)
 with chdir("attacked"):
     share()
 """
@@ -61,7 +65,7 @@ def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     In one go: they take some seconds to start.
     """
     folder = tmp_path_factory.mktemp("by_two")
-    for name in ("learned", "attacked"):
+    for name in ("learned", "chosen", "attacked"):
         (folder / name).mkdir()
     with chdir(folder / "attacked"), suppress(KeyboardInterrupt):
         counted(1, "of one", killed_after=1)
@@ -72,15 +76,20 @@ def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def learn(devices: int) -> nn.Module:
-    """Train a network with batch normalisation in the working folder; the first process writes its weights.
+def normalised() -> nn.Module:
+    """A network with batch normalisation.
 
-    No bias comes before the normalisation: its gradient is rounding alone, which AdamW would make steps of.
+    No bias comes before it: its gradient is rounding alone, which AdamW would make steps of.
     """
+    layers = [nn.BatchNorm2d(1, affine=False), nn.Conv2d(1, 4, 5, stride=4, bias=False), nn.BatchNorm2d(4)]
+    return nn.Sequential(*layers, nn.ReLU(), nn.Flatten(), nn.Linear(196, 3))
+
+
+def learn(devices: int) -> nn.Module:
+    """Train a network in the working folder; the first process writes its weights."""
     compute = ComputeParams(device="cpu", devices=devices, nodes=1, precision="float32", workers=1, batch_size=64)
     device.seed_everything(0)
-    layers = [nn.BatchNorm2d(1, affine=False), nn.Conv2d(1, 4, 5, stride=4, bias=False), nn.BatchNorm2d(4)]
-    model = nn.Sequential(*layers, nn.ReLU(), nn.Flatten(), nn.Linear(196, 3))
+    model = normalised()
     data = taught(feature_store(np.random.default_rng(0)), compute, learning_rate=0.001)
     kept = scratch("run", *data.ingredients, model)
     loop.fit(model, data, CrossEntropy(0.0), lambda _: Score(0, 0, 1), Record("run", Path("history.csv"), kept))
@@ -101,6 +110,34 @@ def test_two_processes_learn_what_one_learns(by_two: Path, tmp_path: Path, monke
     weights = load_file(learned / "model.safetensors")
     monkeypatch.chdir(tmp_path)
     for name, value in learn(1).state_dict().items():
+        torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=1e-5)
+
+
+def choose(devices: int) -> Trained:
+    """Train two candidates for the baseline in the working folder, and write the one that is kept."""
+    compute = ComputeParams(device="cpu", devices=devices, nodes=1, precision="float32", workers=1, batch_size=64)
+    device.seed_everything(0)
+    cell = cell_of(feature_store(np.random.default_rng(0)), compute)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resnet18, "build", lambda _shape, _classes: normalised())
+        recipes = {name: baseline_recipe(each) for name, each in (("usual", AUGMENTATION), ("plain", UNCHANGED))}
+        found = train_baseline(cell, recipes)
+        found.write(cell.paths.model("baseline"), cell.spec)
+    return found
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_two_processes_keep_one_of_two_baselines(by_two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = CellPaths("stft", "resnet18", 5).model("baseline")
+    monkeypatch.chdir(tmp_path)
+    alone = choose(1)
+    facts = checkpoints.metadata(by_two / "chosen" / written)
+    assert all(facts[name] == alone.facts[name] for name in ("baseline", "baselines"))
+    assert list((by_two / "chosen").rglob("*.safetensors")) == [by_two / "chosen" / written]
+    assert not list((by_two / "chosen/.scratch").iterdir())
+    weights = load_file(by_two / "chosen" / written)
+    for name, value in alone.network.state_dict().items():
         torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=1e-5)
 
 
